@@ -1,0 +1,15 @@
+/** What the operator API needs. */
+import type { Kysely } from 'kysely';
+import type { Clock } from '@tidegate/client-sdk/protocol';
+import type { Doorbell, RolloutStore } from '@tidegate/rollout/shell';
+import type { Database } from '../db/schema.ts';
+import type { PublishingDeps } from '../publishing/types.ts';
+
+export interface OperatorDeps {
+  db: Kysely<Database>;
+  store: RolloutStore;
+  doorbell: Doorbell;
+  clock: Clock;
+  /** Mounts uploads and publications beside the rest. */
+  publishing: PublishingDeps;
+}
