@@ -126,6 +126,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       state jsonb not null,
       -- Mean rate by signal among the selected chargers when the rollout was created, for the weights.
       mean_rates jsonb not null default '{}',
+      -- Treated chargers that have no signed way back, counted when the rollback was worked out.
+      without_fallback bigint not null default 0,
       due_at timestamptz,
       created_at timestamptz not null,
       primary key (organisation, id),

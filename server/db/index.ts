@@ -1,0 +1,12 @@
+export * from './schema.ts';
+export { DATABASE_ERRORS, DatabaseError, type DatabaseErrorCode } from './errors.ts';
+export { openDatabase, type Db, type OpenOptions } from './open.ts';
+export { MIGRATIONS, migrate } from './migrate.ts';
+export { inTransaction, sqlState } from './transaction.ts';
+export {
+  count,
+  moveAssignment,
+  type AssignmentFields,
+  type AssignmentKey,
+  type CountChange,
+} from './moves.ts';

@@ -1,0 +1,41 @@
+import { Pool, types } from 'pg';
+import { Kysely, PostgresDialect } from 'kysely';
+import { DatabaseError } from './errors.ts';
+import type { Database } from './schema.ts';
+
+export type Db = Kysely<Database>;
+
+export interface OpenOptions {
+  /** Most connections of the pool. */
+  connections?: number;
+  /** Told of errors on idle connections, e.g. when PostgreSQL restarts; the pool replaces the connection. */
+  onIdleError?: (error: Error) => void;
+}
+
+/** Opens a pool. Nothing is connected until the first query. `db.destroy()` closes it. */
+export function openDatabase(url: string, options: OpenOptions = {}): Db {
+  const pool = new Pool({
+    connectionString: url,
+    max: options.connections ?? 10,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'tidegate',
+    types: { getTypeParser: parserOf },
+  });
+  // Without a listener an error on an idle connection would end the process.
+  pool.on('error', (error) => options.onIdleError?.(error));
+  return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+}
+
+type TypeId = Parameters<typeof types.getTypeParser>[0];
+const INT8: number = types.builtins.INT8;
+
+function parserOf(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+  return oid === INT8 ? safeInteger : types.getTypeParser(oid as TypeId, format ?? 'text');
+}
+
+/** `bigint` as a number. Sizes, counts and versions stay far below 2^53; what does not is refused instead of rounded. */
+function safeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new DatabaseError('NUMBER_TOO_LARGE', text);
+  return value;
+}

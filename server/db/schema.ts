@@ -1,0 +1,280 @@
+/**
+ * The tables of the migrations, as Kysely reads and writes them.
+ *
+ * - `bigint` columns come back as numbers; a value beyond 2^53 − 1 is an error, never a rounded number (`open.ts` sets the parser).
+ * - `timestamptz` columns are `Date`s of the fleet's clock; the core's milliseconds are `date.getTime()`.
+ * - `jsonb` columns come back parsed and are written as JSON text: pass `JSON.stringify(value)`, because the driver would
+ *   turn a bare array into a PostgreSQL array.
+ * - `bytea` columns are `Buffer`s.
+ */
+import type { ColumnType, Generated, Insertable, Selectable, Updateable } from 'kysely';
+import type { Signal, TargetCustom, TrustPolicy } from '@tidegate/client-sdk/protocol';
+import type { AssignmentState, Rollout, RolloutEffect, RolloutStatus } from '@tidegate/rollout/core';
+
+/** Read as a value, written as JSON text. */
+type Json<T> = ColumnType<T, string, string>;
+/** The same, for a column with a default. */
+type DefaultedJson<T> = ColumnType<T, string | undefined, string>;
+/** A column that may be left out of an insert because it is nullable. */
+type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>;
+
+/** Roles of an operator; what each may do is decided in `server/identity`. */
+export type Role = 'admin' | 'release-engineer' | 'operator' | 'viewer';
+
+/**
+ * - `EXPECTED`: a token exists, the charger has not enrolled yet.
+ * - `ACTIVE`: enrolled; may check in and be drawn into cohorts.
+ * - `RETIRED`: out of service for good; its certificate no longer counts.
+ */
+export type ChargerState = 'EXPECTED' | 'ACTIVE' | 'RETIRED';
+
+/** Earlier events and exposure by signal. */
+export type Baseline = Partial<Record<Signal, [events: number, exposure: number]>>;
+
+/** The signed way down that a rollback chose for one charger. */
+export interface ChosenFallback {
+  path: string;
+  sha256: string;
+  /** Bytes. */
+  length: number;
+  version: string;
+}
+
+interface OrganisationsTable {
+  id: string;
+  name: string;
+  created_at: Date;
+}
+
+interface OperatorsTable {
+  organisation: string;
+  name: string;
+  roles: Role[];
+  credential_id: string;
+  secret_sha256: Buffer;
+  created_at: Date;
+  revoked_at: Optional<Date>;
+}
+
+interface SitesTable {
+  organisation: string;
+  id: string;
+  name: string;
+  type: string;
+  region: string;
+  /** IANA name. */
+  time_zone: string;
+  created_at: Date;
+}
+
+interface ProductsTable {
+  organisation: string;
+  id: string;
+  hardware: string[];
+  created_at: Date;
+}
+
+interface ReleasesTable {
+  organisation: string;
+  product: string;
+  version: string;
+  path: string;
+  sha256: string;
+  length: number;
+  security_version: number;
+  custom: Json<TargetCustom>;
+  /** Version of the product role that listed it first. */
+  role_version: number;
+  published_by: string;
+  published_at: Date;
+  yanked_at: Optional<Date>;
+}
+
+interface EnrolmentTokensTable {
+  organisation: string;
+  token_sha256: Buffer;
+  serial: string;
+  product: string;
+  hardware: string;
+  site: string;
+  created_by: string;
+  created_at: Date;
+  expires_at: Date;
+  used_at: Optional<Date>;
+}
+
+interface ChargersTable {
+  organisation: string;
+  serial: string;
+  product: string;
+  hardware: string;
+  site: string;
+  state: ChargerState;
+  /** `<hardware>/<site type>/<region>`. */
+  stratum: string;
+  /** 0 to 2^32 − 1. */
+  cohort_key: number;
+  certificate_sha256: Optional<string>;
+  certificate_expires_at: Optional<Date>;
+  running_sha256: Optional<string>;
+  running_version: Optional<string>;
+  running_security_version: Optional<number>;
+  charging: Generated<boolean>;
+  online: Generated<boolean>;
+  last_seen_at: Optional<Date>;
+  last_report: Generated<number>;
+  last_sequence: Generated<number>;
+  marks: DefaultedJson<{ root?: number; timestamp?: number }>;
+  baseline: DefaultedJson<Baseline>;
+  replaced_by: Optional<string>;
+  enrolled_at: Optional<Date>;
+}
+
+interface RolloutsTable {
+  organisation: string;
+  id: string;
+  product: string;
+  version: string;
+  status: RolloutStatus;
+  revision: number;
+  state: Json<Rollout>;
+  mean_rates: DefaultedJson<Partial<Record<Signal, number>>>;
+  without_fallback: Generated<number>;
+  due_at: Optional<Date>;
+  created_at: Date;
+}
+
+interface AssignmentsTable {
+  organisation: string;
+  rollout: string;
+  serial: string;
+  id: string;
+  step: number;
+  site: string;
+  state: AssignmentState;
+  from_sha256: Optional<string>;
+  offered_at: Optional<Date>;
+  activated_at: Optional<Date>;
+  deadline_at: Optional<Date>;
+  fallback: ColumnType<ChosenFallback | null, string | null | undefined, string | null>;
+  code: Optional<string>;
+  detail: Optional<string>;
+  updated_at: Date;
+}
+
+interface StepCountsTable {
+  organisation: string;
+  rollout: string;
+  step: number;
+  state: AssignmentState;
+  chargers: Generated<number>;
+}
+
+interface StepExposureTable {
+  organisation: string;
+  rollout: string;
+  step: number;
+  treated_charger_hours: Generated<number>;
+}
+
+interface SignalBinsTable {
+  organisation: string;
+  rollout: string;
+  signal: Signal;
+  bin_start: Date;
+  treated_events: Generated<number>;
+  treated_exposure: Generated<number>;
+  control_events: Generated<number>;
+  control_exposure: Generated<number>;
+}
+
+interface LastEventsTable {
+  organisation: string;
+  serial: string;
+  signal: Signal;
+  code: string;
+  at: Date;
+}
+
+interface HardEventsTable {
+  organisation: string;
+  rollout: string;
+  serial: string;
+  site: string;
+  code: string;
+  at: Date;
+}
+
+interface OutboxTable {
+  organisation: string;
+  rollout: string;
+  id: string;
+  position: ColumnType<number, never, never>;
+  effect: Json<RolloutEffect>;
+  created_at: Date;
+  done_at: Optional<Date>;
+}
+
+interface AuditTable {
+  organisation: string;
+  position: number;
+  at: Date;
+  actor: string;
+  action: string;
+  subject: string;
+  reason: string;
+  source: string;
+  detail: Json<Record<string, unknown>>;
+  previous_hash: string;
+  hash: string;
+}
+
+interface RepositoryTable {
+  organisation: string;
+  root_version: number;
+  targets_version: number;
+  snapshot_version: number;
+  timestamp_version: number;
+  timestamp_json: string;
+  timestamp_expires_at: Date;
+  policy: Json<TrustPolicy>;
+  /** Version by product role. */
+  roles: Json<Record<string, number>>;
+  updated_at: Date;
+}
+
+interface IdempotencyKeysTable {
+  organisation: string;
+  actor: string;
+  key: string;
+  request_sha256: Buffer;
+  status: number;
+  body: Json<unknown>;
+  created_at: Date;
+}
+
+export interface Database {
+  organisations: OrganisationsTable;
+  operators: OperatorsTable;
+  sites: SitesTable;
+  products: ProductsTable;
+  releases: ReleasesTable;
+  enrolment_tokens: EnrolmentTokensTable;
+  chargers: ChargersTable;
+  rollouts: RolloutsTable;
+  assignments: AssignmentsTable;
+  step_counts: StepCountsTable;
+  step_exposure: StepExposureTable;
+  signal_bins: SignalBinsTable;
+  last_events: LastEventsTable;
+  hard_events: HardEventsTable;
+  outbox: OutboxTable;
+  audit: AuditTable;
+  repository: RepositoryTable;
+  idempotency_keys: IdempotencyKeysTable;
+}
+
+/** One row of a table as it is read, inserted and updated: `Row<'chargers'>`. */
+export type Row<T extends keyof Database> = Selectable<Database[T]>;
+export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
+export type RowChange<T extends keyof Database> = Updateable<Database[T]>;
