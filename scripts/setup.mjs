@@ -1,0 +1,59 @@
+// Installs the npm dependencies from the lock file, once: a second call finds the stamp and does nothing.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+const OLDEST = [20, 11];
+
+export function installDependencies(root) {
+  const stamp = path.join(root, 'node_modules', '.tidegate-installed');
+  const wanted = createHash('sha256')
+    .update(readFileSync(path.join(root, 'package-lock.json')))
+    .update(`${process.platform}-${process.arch}`)
+    .digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
+    process.stderr.write(
+      `Node ${process.versions.node} is too old for the set-up: install Node 20.11 or newer.\n`,
+    );
+    process.exit(2);
+  }
+  process.stderr.write('Installing dependencies (once, about a minute)…\n');
+  // Scripts stay off: nothing that is required may depend on one.
+  const args = [
+    'ci',
+    '--ignore-scripts',
+    '--include=dev',
+    '--include=optional',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ];
+  const npm = process.env.npm_execpath;
+  const result = npm?.endsWith('.js')
+    ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 2, 2] })
+    : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (result.status !== 0) {
+    process.stderr.write(
+      'npm ci failed. Check that the npm registry can be reached, then run the command again.\n',
+    );
+    process.exit(result.status ?? 1);
+  }
+  writeFileSync(stamp, wanted);
+}
+
+/** The Node 24 that the lock file pins; elsewhere the machine's own, if it is new enough for our dependencies. */
+export function pinnedNode(root) {
+  const pinned = path.join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
+  if (existsSync(pinned)) return pinned;
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > 24 || (major === 24 && minor >= 15)) return process.execPath;
+  process.stderr.write(
+    `There is no pinned Node for ${process.platform}-${process.arch}: install Node 24.15 or newer (this is ${process.versions.node}).\n`,
+  );
+  process.exit(2);
+}
