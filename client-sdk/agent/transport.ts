@@ -1,0 +1,25 @@
+/** How the agent reaches the service: two calls and a read. `https.ts` is the real one. */
+import type { CheckIn, CheckInAnswer, Confirm, ConfirmAnswer } from '../protocol/index.ts';
+
+/** An answer whose body is read as it arrives. Reading it to the end, or leaving the loop, frees the connection. */
+export interface StreamedAnswer {
+  status: number;
+  /** Names in lower case. */
+  headers: Record<string, string | undefined>;
+  body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Errors: `Refusal` with `SERVICE_UNREACHABLE` (nothing, too late or unreadable came back) or `SERVICE_REFUSED` (a problem
+ * document; see `ServiceRefusal`).
+ */
+export interface Transport {
+  checkIn(body: CheckIn, signal?: AbortSignal): Promise<CheckInAnswer>;
+  confirm(body: Confirm, signal?: AbortSignal): Promise<ConfirmAnswer>;
+  /** GET of an absolute path, e.g. `/tuf/metadata/2.root.json`. Any status is an answer. */
+  get(
+    path: string,
+    options?: { headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<StreamedAnswer>;
+  close(): void;
+}
