@@ -1,0 +1,180 @@
+/**
+ * Everything that the service refuses over HTTP: one class, a closed set of codes, each with its status and what to do about it.
+ * A refusal of the SDK (`Refusal`) keeps its own code and is answered with 422.
+ */
+export const API_ERRORS = {
+  // The request itself
+  BODY_MALFORMED: { status: 400, advice: 'The body is not JSON. Send one JSON value in UTF-8.' },
+  BODY_TOO_LARGE: { status: 413, advice: 'The body is longer than this request may be. Send less at once.' },
+  BODY_TRUNCATED: { status: 400, advice: 'The connection ended before the whole body came. Send it again.' },
+  CONTENT_TYPE: { status: 415, advice: 'Send the body with the content type that the detail names.' },
+  FIELD_INVALID: { status: 400, advice: 'Correct the field that the pointer names.' },
+  NOT_FOUND: {
+    status: 404,
+    advice: 'Nothing of that name is here for you. Check the path and the names in it.',
+  },
+  METHOD_NOT_ALLOWED: { status: 405, advice: 'Use one of the methods that the Allow header lists.' },
+  RANGE_INVALID: { status: 416, advice: 'Ask for a range within the file.' },
+  RATE_LIMITED: { status: 429, advice: 'Wait as long as Retry-After says, then try again.' },
+  // Who is calling, and what they may do
+  CREDENTIAL_MISSING: { status: 401, advice: 'Send "Authorization: Bearer <id>.<secret>".' },
+  CREDENTIAL_INVALID: {
+    status: 401,
+    advice: 'The credential is unknown or its secret is wrong. Ask an admin for one.',
+  },
+  CREDENTIAL_REVOKED: { status: 401, advice: 'The credential was revoked. Ask an admin for a new one.' },
+  PERMISSION_DENIED: { status: 403, advice: 'Your roles do not allow this. Ask somebody whose roles do.' },
+  // Chargers
+  CERTIFICATE_MISSING: { status: 401, advice: 'Present the client certificate that enrolment gave out.' },
+  CERTIFICATE_INVALID: {
+    status: 401,
+    advice:
+      "The client certificate has expired or is not from this service's CA. Enrol the charger with a new token.",
+  },
+  CHARGER_UNKNOWN: {
+    status: 403,
+    advice: 'No charger has this certificate: it was enrolled again, or never. Enrol it with a new token.',
+  },
+  CHARGER_RETIRED: {
+    status: 403,
+    advice: 'The charger was retired. Remove it, or adopt it under another serial number.',
+  },
+  TOKEN_UNKNOWN: { status: 403, advice: 'The enrolment token is unknown. Ask an operator for one.' },
+  TOKEN_USED: { status: 403, advice: 'The enrolment token was used before. Ask an operator for another.' },
+  TOKEN_EXPIRED: { status: 403, advice: 'The enrolment token has expired. Ask an operator for another.' },
+  TOKEN_MISMATCH: {
+    status: 403,
+    advice:
+      'The enrolment token is for another serial number or hardware. Use the one made for this charger.',
+  },
+  CSR_INVALID: {
+    status: 400,
+    advice: 'Send a PKCS #10 request in PEM for a P-256 key, signed with that key.',
+  },
+  ASSIGNMENT_UNKNOWN: {
+    status: 404,
+    advice: 'This charger has no such assignment. Check in to learn what is wanted.',
+  },
+  ACTIVATION_HELD: {
+    status: 409,
+    advice: 'The image may stay staged but not be activated now. Check in again and confirm later.',
+  },
+  // Operators' requests
+  ALREADY_EXISTS: {
+    status: 409,
+    advice: 'Something of that name is there already. Choose another, or use it.',
+  },
+  WRONG_STATUS: {
+    status: 409,
+    advice: 'This makes no sense in the present status. Look at it, then decide again.',
+  },
+  AUTHOR_CANNOT_APPROVE: { status: 403, advice: 'Somebody other than the author has to approve this.' },
+  ALREADY_APPROVED: { status: 409, advice: 'You have approved this already; another person is needed.' },
+  NOTHING_TO_APPROVE: { status: 409, advice: 'Nothing waits for an approval now.' },
+  PLAN_INVALID: { status: 422, advice: 'Correct what the problems list, each by its pointer.' },
+  REASON_REQUIRED: { status: 400, advice: 'Say why, in "reason": it goes into the audit log.' },
+  PRECONDITION_FAILED: {
+    status: 412,
+    advice: 'It has changed since you read it. Read it again, then send the new ETag in If-Match.',
+  },
+  PRECONDITION_REQUIRED: { status: 428, advice: 'Send If-Match with the ETag that you read.' },
+  IDEMPOTENCY_MISMATCH: {
+    status: 422,
+    advice: 'This Idempotency-Key was used for another request. Use a new key for a new request.',
+  },
+  CONFLICT: { status: 409, advice: 'Somebody else changed it at the same moment. Try again.' },
+  // Publishing
+  PRODUCT_UNKNOWN: { status: 404, advice: 'No such product. Add it first, with its delegation signed.' },
+  RELEASE_UNKNOWN: { status: 404, advice: 'No such release. Publish it first.' },
+  RELEASE_YANKED: {
+    status: 409,
+    advice: 'The release was yanked and is not offered any more. Publish another version.',
+  },
+  VERSION_EXISTS: {
+    status: 409,
+    advice: 'This version is published with other bytes or properties. Give the new build a new version.',
+  },
+  DIGEST_EXISTS: {
+    status: 409,
+    advice: 'These bytes are published as another version of this product. Use that release.',
+  },
+  ROLE_VERSION: {
+    status: 409,
+    advice:
+      'The version is not exactly one above the published one. Start again from the current repository.',
+  },
+  TARGET_INCONSISTENT: {
+    status: 422,
+    advice: "The target's path and its custom fields disagree. Propose the release again.",
+  },
+  FALLBACK_UNKNOWN: {
+    status: 422,
+    advice: 'A fallback names an image that the product role does not list. Remove it, or list the image.',
+  },
+  LENGTH_REQUIRED: { status: 411, advice: 'Send the Content-Length of the file.' },
+  STAGING_FULL: {
+    status: 429,
+    advice: 'Too many uploads wait for a publication. Publish them, or wait until they expire.',
+  },
+  UPLOAD_MISMATCH: {
+    status: 422,
+    advice: 'The bytes received are not those that were announced. Upload them again.',
+  },
+  UPLOAD_MISSING: {
+    status: 409,
+    advice: 'A file that the metadata names was not uploaded. Upload it, then publish again.',
+  },
+  METADATA_REFUSED: { status: 422, advice: 'The signed metadata does not verify. The detail says why.' },
+  WOULD_STRAND: {
+    status: 409,
+    advice:
+      'Chargers in the field could no longer verify what they run or fall back to. Keep what the problems list.',
+  },
+  // The service
+  INTERNAL: { status: 500, advice: 'The service failed. Its log has the cause under the request id.' },
+  UNAVAILABLE: {
+    status: 503,
+    advice: 'The service is starting, stopping or overloaded. Try again after Retry-After.',
+  },
+} as const satisfies Record<string, { status: number; advice: string }>;
+
+export type ApiErrorCode = keyof typeof API_ERRORS;
+
+/** One thing that is wrong with one field. */
+export interface FieldProblem {
+  /** JSON pointer into the body, RFC 6901; a query parameter is `?name`. */
+  pointer: string;
+  code: string;
+  detail: string;
+}
+
+export interface ApiErrorOptions {
+  /** JSON pointer to the field at fault. */
+  pointer?: string;
+  problems?: FieldProblem[];
+  /** Headers that belong to the answer, e.g. `Retry-After`. */
+  headers?: Record<string, string>;
+  cause?: unknown;
+}
+
+/** A refusal that the caller can do something about. Thrown anywhere below a router; `problemHandler` answers it. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: ApiErrorCode;
+  readonly status: number;
+  readonly detail: string;
+  readonly pointer: string | undefined;
+  readonly problems: FieldProblem[] | undefined;
+  readonly headers: Record<string, string>;
+
+  /** @param detail what was seen, in a few words and without secrets; what to do follows from the code. */
+  constructor(code: ApiErrorCode, detail: string, options: ApiErrorOptions = {}) {
+    super(`${detail} [${code}] ${API_ERRORS[code].advice}`, { cause: options.cause });
+    this.code = code;
+    this.status = API_ERRORS[code].status;
+    this.detail = detail;
+    this.pointer = options.pointer;
+    this.problems = options.problems;
+    this.headers = options.headers ?? {};
+  }
+}
