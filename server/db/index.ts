@@ -10,3 +10,4 @@ export {
   type AssignmentKey,
   type CountChange,
 } from './moves.ts';
+export { removeEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/index.ts';

@@ -1,4 +1,4 @@
-import { Pool, types } from 'pg';
+import { Pool, TypeOverrides, types } from 'pg';
 import { Kysely, PostgresDialect } from 'kysely';
 import { DatabaseError } from './errors.ts';
 import type { Database } from './schema.ts';
@@ -14,23 +14,18 @@ export interface OpenOptions {
 
 /** Opens a pool. Nothing is connected until the first query. `db.destroy()` closes it. */
 export function openDatabase(url: string, options: OpenOptions = {}): Db {
+  const parsers = new TypeOverrides(types);
+  parsers.setTypeParser(types.builtins.INT8, safeInteger);
   const pool = new Pool({
     connectionString: url,
     max: options.connections ?? 10,
     connectionTimeoutMillis: 10_000,
     application_name: 'tidegate',
-    types: { getTypeParser: parserOf },
+    types: parsers,
   });
   // Without a listener an error on an idle connection would end the process.
   pool.on('error', (error) => options.onIdleError?.(error));
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
-}
-
-type TypeId = Parameters<typeof types.getTypeParser>[0];
-const INT8: number = types.builtins.INT8;
-
-function parserOf(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
-  return oid === INT8 ? safeInteger : types.getTypeParser(oid as TypeId, format ?? 'text');
 }
 
 /** `bigint` as a number. Sizes, counts and versions stay far below 2^53; what does not is refused instead of rounded. */
