@@ -52,13 +52,16 @@ const SETTINGS: Record<string, string> = {
  */
 export async function startEmbeddedPostgres(
   folder: string,
-  options: { settings?: Record<string, string> } = {},
+  options: {
+    settings?: Record<string, string>;
+    /** How long to wait for an earlier one on the same data. */ patienceMs?: number;
+  } = {},
 ): Promise<EmbeddedPostgres> {
   const account = postgresAccount();
   const place = await settle(folder, account);
   const copies = account.ids.uid === undefined ? join(folder, 'binaries') : SHARED_HOME;
   const binaries = await findBinaries(account, copies);
-  await awaitPredecessor(place.data);
+  await awaitPredecessor(place.data, options.patienceMs);
   await initialise(place, binaries, account);
   await turnLog(place.log);
   const settings = { ...SETTINGS, ...options.settings, unix_socket_directories: `"${place.socket}"` };

@@ -12,8 +12,8 @@ const PATIENCE_MS = 15_000;
  * as well is asked here. A `postmaster.pid` that names no PostgreSQL of these data is a leftover (after a reboot the number
  * may belong to anybody) and would keep the next from starting, so it is removed.
  */
-export async function awaitPredecessor(data: string): Promise<void> {
-  const until = Date.now() + PATIENCE_MS;
+export async function awaitPredecessor(data: string, patienceMs: number = PATIENCE_MS): Promise<void> {
+  const until = Date.now() + patienceMs;
   let asked = false;
   for (;;) {
     const pid = await postmaster(data);
