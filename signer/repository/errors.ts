@@ -1,0 +1,39 @@
+/** Every reason for which an edit of the repository is refused, with what to do. */
+export const REPOSITORY_ERRORS = {
+  KEY_NOT_OF_ROLE: "This key does not belong to the role. Sign with one of the role's keys.",
+  ALREADY_SIGNED: 'This key has signed already; one person counts once. Ask the next key holder.',
+  SIGNATURE_INVALID: 'The signer made a signature that does not verify. Check the key or token.',
+  THRESHOLD_NOT_MET: 'Fewer keys signed than the role asks for. Get the missing signatures.',
+  THRESHOLD_INVALID: 'A threshold is at least 1 and at most the number of distinct keys.',
+  PRODUCT_NAME: 'A product id looks like `acme.dc150`: lower case, parts joined by dots.',
+  PRODUCT_EXISTS: 'This product is delegated already.',
+  PRODUCT_UNKNOWN: 'No such product. Add it with `tidegate product add`.',
+  TARGET_PATH:
+    'A product role lists files directly below its product only, e.g. `acme.dc150/fw-1.2.0.raucb`.',
+  RELEASE_EXISTS: 'This version is listed already with other bytes. Give the build a new version.',
+  CUSTOM_INVALID: "The release's description is not of the right shape.",
+  FALLBACK_UNKNOWN: 'A fallback must be an earlier release that the product role lists with the same digest.',
+  WORKING_COPY_MISSING: 'There is no working copy here. Run `tidegate init`, or set TIDEGATE_HOME.',
+  WORKING_COPY_BROKEN: 'The working copy is damaged or not signed as it must be. Restore it.',
+  PROPOSAL_MISSING: 'There is no such proposal. See `tidegate release list`.',
+  PROPOSAL_MALFORMED: 'This is not a proposal file, or it is damaged. Propose the release again.',
+  PROPOSAL_EXISTS:
+    'This release is proposed already. Let the others cosign it, or delete the file to start again.',
+  PROPOSAL_PENDING:
+    'Another release of this product waits for signatures. Let it be cosigned first, or delete its file.',
+  PROPOSAL_STALE: 'The product role has moved on since this was proposed. Propose the release again.',
+  PROPOSAL_TAMPERED: 'The proposal changes more than the release that it names. Do not sign it.',
+} as const;
+
+export type RepositoryErrorCode = keyof typeof REPOSITORY_ERRORS;
+
+export class RepositoryError extends Error {
+  override readonly name = 'RepositoryError';
+  readonly code: RepositoryErrorCode;
+
+  /** @param detail what was seen, in a few words; what to do follows from the code. */
+  constructor(code: RepositoryErrorCode, detail: string, options?: { cause?: unknown }) {
+    super(`${detail}: ${REPOSITORY_ERRORS[code]}`, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * TUF authoring: pure edits over plain metadata values, the order of publishing, and the store that is published into.
+ *
+ * - New documents: `newRoot`, `newTargets`, `newProductRole`, `newSnapshot`, `newTimestamp`, `bump`; life by `LIFETIME_DAYS`.
+ * - Edits: `delegateProduct`, `addRelease(s)`, `addTarget`; reading: `productsOf`, `releasesOf`, `topLevelRole`, `productRole`.
+ * - Signatures: `addSignature(metadata, role, signer)`, `signatureStatus`, `checkSigned`.
+ * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`.
+ */
+export * from './metadata.ts';
+export { expiryOf, type Lifetime, LIFETIME_DAYS } from './lifetimes.ts';
+export { REPOSITORY_ERRORS, RepositoryError, type RepositoryErrorCode } from './errors.ts';
+export {
+  bump,
+  newProductRole,
+  newRoot,
+  newSnapshot,
+  newTargets,
+  newTimestamp,
+  type Quorum,
+} from './author.ts';
+export { delegateProduct, productRole, productsOf, type Role, topLevelRole } from './products.ts';
+export { addRelease, addReleases, addTarget, releasesOf } from './releases.ts';
+export { addSignature, checkSigned, signatureStatus, type SignatureStatus } from './signatures.ts';
+export {
+  type Blob,
+  type BlobBody,
+  BlobError,
+  type BlobErrorCode,
+  type BlobStat,
+  type BlobStore,
+  type ByteRange,
+  type PutOptions,
+} from './blob-store.ts';
+export { fileBlobs } from './file-blobs.ts';
+export { memoryBlobs } from './memory-blobs.ts';
+export {
+  type Document,
+  metadataKey,
+  type Publication,
+  type PublishedFile,
+  publishMetadata,
+  targetKey,
+  TIMESTAMP_KEY,
+} from './publish.ts';
