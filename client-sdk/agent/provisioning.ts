@@ -168,7 +168,7 @@ class Fields {
   command(name: string): string[] {
     const value = this.#values[name];
     const sound = Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string');
-    return sound ? (value as string[]) : this.fail(name, 'a list of arguments');
+    return sound ? value : this.fail(name, 'a list of arguments');
   }
   nested(name: string): Fields {
     return new Fields(this.#values[name], `${this.#pointer}/${name}`);

@@ -18,6 +18,7 @@
  * All methods throw `Refusal` with `INSTALL_FAILED`, or with `IMAGE_DIGEST` / `IMAGE_LENGTH` where the bytes are not the image's.
  */
 import type { RunningImage } from '../protocol/index.ts';
+import type { Files } from '../trust/index.ts';
 
 /** An image that passed every check of design §3. */
 export interface VerifiedImage {
@@ -50,18 +51,13 @@ export interface InstallerStatus {
   bootId: string;
 }
 
-/** Where the bytes of an image go while they arrive. What an interrupted intake of the same image left is still there. */
-export interface ImageIntake {
-  /** Bytes held. */
-  readonly size: number;
-  /** The bytes held, from the beginning. */
-  read(): AsyncIterable<Uint8Array>;
-  append(chunk: Uint8Array): Promise<void>;
-  /** Back to nothing. */
-  truncate(): Promise<void>;
-  /** Durable when it resolves. */
-  sync(): Promise<void>;
-  close(): Promise<void>;
+/** Where the bytes of an image go while they arrive; a part that an interrupted intake of the same image left is still there. */
+export interface Intake {
+  files: Files;
+  /** In `files`. */
+  file: string;
+  /** The image is there already, as far as the record goes: nothing need be fetched. `install` checks it like any other. */
+  whole: boolean;
 }
 
 export interface Installer {
@@ -69,7 +65,7 @@ export interface Installer {
   readonly name: string;
   status(): Promise<InstallerStatus>;
   /** Opens the place for the bytes of `image`; what belongs to another image is dropped first. */
-  intake(image: VerifiedImage): Promise<ImageIntake>;
+  intake(image: VerifiedImage): Promise<Intake>;
   /** Puts what came in through `intake` into the inactive slot, whole and checked, and not bootable. */
   install(image: VerifiedImage): Promise<void>;
   /** Makes the next boot a trial of the inactive slot, which must hold `image`. Doing it twice changes nothing. */
