@@ -90,7 +90,11 @@ export interface StepPlan {
   name: string;
   size: Size;
   /** Soak counts from the moment the step starts to soak, and needs both. */
-  soak: { hours: number; /** Treated charger-hours of the step with health reports. */ chargerHours: number };
+  soak: {
+    hours: number;
+    /** Treated charger-hours of the step with health reports; null: half of size × hours, settled by `createRollout`. */
+    chargerHours: number | null;
+  };
   /** Approvals needed at the gate after this step, from people other than the author. 0 passes by itself. */
   approvals: number;
 }
@@ -99,7 +103,7 @@ export interface StepPlan {
 export interface Plan {
   canary: StepPlan;
   waves: StepPlan[];
-  /** Control cohort, released as the last step after the final soak. Never empty. */
+  /** Control cohort, released as the last step after the final soak. Never empty; it also takes whatever the other steps leave over. */
   holdBack: Size;
   /** Approvals that the plan itself needs before anything runs. */
   approvals: number;
@@ -143,7 +147,8 @@ export interface Step {
   status: WaveStatus;
   /** Chargers in it, settled when the rollout is created. */
   size: number;
-  soak: StepPlan['soak'];
+  /** Both settled; see `StepPlan.soak`. */
+  soak: { hours: number; chargerHours: number };
   approvalsNeeded: number;
   approvals: Approval[];
   openedAt: number | null;
@@ -170,6 +175,13 @@ export interface Evidence {
   reason?: string;
 }
 
+/**
+ * Why a step that has soaked long enough is still held: no evidence is a hold, never a pass.
+ * - `EXPOSURE`: its treated chargers have not reported enough charger-hours.
+ * - `CONTROL`: no charger without the release reported at the same time, so that the detector could not compare.
+ */
+export type Hold = 'EXPOSURE' | 'CONTROL';
+
 export interface Rollout {
   id: string;
   organisation: string;
@@ -190,6 +202,14 @@ export interface Rollout {
   current: number;
   pausedBecause: string | null;
   evidence: Evidence | null;
+  /** Why the current step is held although its soak time is over. */
+  holding: Hold | null;
+  /** What automatic pauses have already shown to a person, so that resuming is not undone by the same figures: hard-event chargers, and failures in the current step. */
+  noticed: { hardChargers: number; failed: number };
+  /** Evidence before this time was overruled by the approvals that sent a halted rollout forward. */
+  judgedFrom: number | null;
+  /** Whether a halt goes on to `ROLLING_BACK` in the next tick by itself. A person's plain halt does not. */
+  rollBackNext: boolean;
   /** Chargers that could not go back, with the reason, by count; the list is in the assignments. */
   unreturned: number;
 }

@@ -1,0 +1,9 @@
+/** A fleet that breaks the way fleets do, seeded and repeatable: shared by the demo's real chargers and the I/O-free simulation. */
+export {
+  chargerModel,
+  type ChargerModel,
+  type ChargerTraits,
+  type ModelEvent,
+  type Storm,
+} from './charger.ts';
+export { demoPlan } from './demo-plan.ts';
