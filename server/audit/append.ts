@@ -1,0 +1,48 @@
+import { type Transaction, sql } from 'kysely';
+import type { AuditEntry } from '@tidegate/rollout/shell';
+import type { Database } from '../db/index.ts';
+import { GENESIS, auditHash } from './chain.ts';
+
+/**
+ * Appends rows to an organisation's audit log, inside the transaction that makes the change they tell of.
+ *
+ * From here to the end of the transaction no other can append for this organisation: call it last, so that little waits.
+ */
+export async function appendAudit(
+  trx: Transaction<Database>,
+  organisation: string,
+  entries: readonly AuditEntry[],
+  at: Date,
+): Promise<void> {
+  if (entries.length === 0) return;
+  // Two transactions that read the same last row would both take its next position; the second would fail as a whole.
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`tidegate audit ${organisation}`}, 0))`.execute(
+    trx,
+  );
+  let { position, hash } = await lastRow(trx, organisation);
+  const rows = entries.map((entry) => {
+    const previous_hash = hash;
+    position += 1;
+    // The hash is taken over what the database gives back: no undefined, no Date, no -0.
+    const detail = JSON.parse(JSON.stringify(entry.detail)) as Record<string, unknown>;
+    const { actor, action, subject, reason, source } = entry;
+    const columns = { organisation, position, actor, action, subject, reason, source };
+    hash = auditHash(previous_hash, { ...columns, at: at.toISOString(), detail });
+    return { ...columns, at, detail: JSON.stringify(detail), previous_hash, hash };
+  });
+  await trx.insertInto('audit').values(rows).execute();
+}
+
+async function lastRow(
+  trx: Transaction<Database>,
+  organisation: string,
+): Promise<{ position: number; hash: string }> {
+  const last = await trx
+    .selectFrom('audit')
+    .select(['position', 'hash'])
+    .where('organisation', '=', organisation)
+    .orderBy('position', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return last ?? { position: 0, hash: GENESIS };
+}

@@ -1,0 +1,120 @@
+import fc from 'fast-check';
+import { sql } from 'kysely';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { testDatabase } from '../../test/support/postgres.ts';
+import { type Db, inTransaction } from '../db/index.ts';
+import { appendAudit, verifyAudit } from './index.ts';
+
+const AT = new Date('2026-11-22T03:00:00.123Z');
+let db: Db;
+
+beforeAll(async () => {
+  ({ db } = await testDatabase());
+  await db
+    .insertInto('organisations')
+    .values(['acme', 'other'].map((id) => ({ id, name: id, created_at: AT })))
+    .execute();
+});
+beforeEach(() => db.deleteFrom('audit').execute());
+
+function entry(subject: string, detail: Record<string, unknown> = { n: 1.5, b: [true, null], a: 'é' }) {
+  return { actor: 'ann', action: 'rollout.halt', subject, reason: 'alarms', source: '::1', detail };
+}
+
+function append(subjects: string[], organisation = 'acme'): Promise<void> {
+  return inTransaction(db, (trx) =>
+    appendAudit(
+      trx,
+      organisation,
+      subjects.map((s) => entry(s)),
+      AT,
+    ),
+  );
+}
+
+test('a log that nobody touched verifies, each organisation for itself', async () => {
+  await append(['a', 'b']);
+  await append(['c'], 'other');
+  await append(['d']);
+  expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true, head: { position: 3 } });
+  expect(await verifyAudit(db, 'other')).toMatchObject({ ok: true, head: { position: 1 } });
+});
+
+test('whatever JSON an entry tells survives the way through the database', async () => {
+  // PostgreSQL's jsonb holds neither NUL nor half a surrogate pair.
+  const text = fc.string({ unit: 'grapheme' }).map((s) => s.replaceAll('\0', ''));
+  const json = fc.dictionary(text, fc.oneof(fc.double({ noNaN: true }), fc.integer(), text, fc.array(text)));
+  await fc.assert(
+    fc.asyncProperty(json, async (detail) => {
+      await inTransaction(db, (trx) => appendAudit(trx, 'acme', [entry('x', detail)], AT));
+      expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true });
+    }),
+    { numRuns: 40, seed: 7 },
+  );
+});
+
+test('appending at the same moment keeps one chain', async () => {
+  await Promise.all(Array.from({ length: 12 }, (_, i) => append([`${i}a`, `${i}b`])));
+  expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true, head: { position: 24 } });
+});
+
+test('an entry lives and dies with the transaction that it tells of', async () => {
+  await expect(
+    db.transaction().execute(async (trx) => {
+      await appendAudit(trx, 'acme', [entry('a')], AT);
+      throw new Error('undone');
+    }),
+  ).rejects.toThrow('undone');
+  expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true, head: { position: 0 } });
+});
+
+const tampering: [string, string, number, string][] = [
+  ['change of a reason', `update audit set reason = 'none' where position = 2`, 2, 'CHANGED'],
+  ['change of a detail', `update audit set detail = '{}' where position = 2`, 2, 'CHANGED'],
+  [
+    'change of a time by a microsecond',
+    `update audit set at = at + interval '1 microsecond' where position = 3`,
+    3,
+    'CHANGED',
+  ],
+  ['removal', `delete from audit where position = 2`, 2, 'MISSING'],
+  ['removal of the first row', `delete from audit where position = 1`, 1, 'MISSING'],
+  [
+    'removal with the gap closed',
+    `delete from audit where position = 2; update audit set position = position - 1 where position > 2`,
+    2,
+    'UNCHAINED',
+  ],
+  [
+    'insertion',
+    `update audit set position = 5 where position = 4; update audit set position = 4 where position = 3;
+     insert into audit select organisation, 3, at, actor, action, 'forged', reason, source, detail, previous_hash, hash
+     from audit where position = 2`,
+    3,
+    'UNCHAINED',
+  ],
+  [
+    'swap',
+    `update audit set position = 9 where position = 2; update audit set position = 2 where position = 3;
+     update audit set position = 3 where position = 9`,
+    2,
+    'UNCHAINED',
+  ],
+];
+
+test.each(tampering)('a %s is proven at its position', async (_name, statements, position, fault) => {
+  await append(['a', 'b', 'c', 'd']);
+  for (const statement of statements.split(';')) await sql.raw(statement).execute(db);
+  expect(await verifyAudit(db, 'acme')).toEqual({ ok: false, position, fault });
+});
+
+test('a log that was cut off or rewritten as a whole contradicts a head that was kept', async () => {
+  await append(['a', 'b', 'c']);
+  const kept = await verifyAudit(db, 'acme');
+  if (!kept.ok) throw new Error('untouched log does not verify');
+  await sql`delete from audit where position = 3`.execute(db);
+  expect(await verifyAudit(db, 'acme', kept.head)).toEqual({ ok: false, position: 3, fault: 'MISSING' });
+  await append(['forged']);
+  expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true });
+  expect(await verifyAudit(db, 'acme', kept.head)).toEqual({ ok: false, position: 3, fault: 'REWRITTEN' });
+});
