@@ -1,0 +1,81 @@
+import type { Observation, Rollout } from '@tidegate/rollout/core';
+import type { Db } from '../open.ts';
+
+/** Reads the counters that the writers keep; no assignment is read, so the cost is O(steps + signals × bins + hard events). */
+export async function observe(db: Db, rollout: Rollout): Promise<Observation> {
+  const [steps, bins, hard, withoutFallback] = await Promise.all([
+    countSteps(db, rollout),
+    readBins(db, rollout),
+    countHardEvents(db, rollout),
+    countWithoutFallback(db, rollout),
+  ]);
+  return { steps, bins, hard, withoutFallback };
+}
+
+async function countSteps(db: Db, rollout: Rollout): Promise<Observation['steps']> {
+  const steps: Observation['steps'] = rollout.steps.map(() => ({ counts: {}, treatedChargerHours: 0 }));
+  const counts = await db
+    .selectFrom('step_counts')
+    .select(['step', 'state', 'chargers'])
+    .where('organisation', '=', rollout.organisation)
+    .where('rollout', '=', rollout.id)
+    .where('chargers', '<>', 0)
+    .execute();
+  for (const { step, state, chargers } of counts) {
+    const observed = steps[step];
+    if (observed !== undefined) observed.counts[state] = chargers;
+  }
+  const exposures = await db
+    .selectFrom('step_exposure')
+    .select(['step', 'treated_charger_hours'])
+    .where('organisation', '=', rollout.organisation)
+    .where('rollout', '=', rollout.id)
+    .execute();
+  for (const { step, treated_charger_hours } of exposures) {
+    const observed = steps[step];
+    if (observed !== undefined) observed.treatedChargerHours = treated_charger_hours;
+  }
+  return steps;
+}
+
+async function readBins(db: Db, rollout: Rollout): Promise<Observation['bins']> {
+  const bins = await db
+    .selectFrom('signal_bins')
+    .selectAll()
+    .where('organisation', '=', rollout.organisation)
+    .where('rollout', '=', rollout.id)
+    .orderBy('bin_start')
+    .orderBy('signal')
+    .execute();
+  return bins.map((bin) => ({
+    signal: bin.signal,
+    from: bin.bin_start.getTime(),
+    treatedEvents: bin.treated_events,
+    treatedExposure: bin.treated_exposure,
+    controlEvents: bin.control_events,
+    controlExposure: bin.control_exposure,
+  }));
+}
+
+async function countHardEvents(db: Db, rollout: Rollout): Promise<Observation['hard']> {
+  const events = await db
+    .selectFrom('hard_events')
+    .select(['site', 'code'])
+    .where('organisation', '=', rollout.organisation)
+    .where('rollout', '=', rollout.id)
+    .orderBy('at')
+    .orderBy('serial')
+    .execute();
+  const sites = new Set(events.map(({ site }) => site)).size;
+  return { chargers: events.length, sites, code: events[0]?.code ?? null };
+}
+
+async function countWithoutFallback(db: Db, rollout: Rollout): Promise<number> {
+  const row = await db
+    .selectFrom('rollouts')
+    .select('without_fallback')
+    .where('organisation', '=', rollout.organisation)
+    .where('id', '=', rollout.id)
+    .executeTakeFirst();
+  return row?.without_fallback ?? 0;
+}
