@@ -1,6 +1,8 @@
 import { webcrypto } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+// @peculiar/x509 refuses to load without it.
+import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { AuthorityError } from './errors.ts';
 

@@ -1,4 +1,6 @@
 import { X509Certificate, randomBytes, webcrypto } from 'node:crypto';
+// @peculiar/x509 refuses to load without it.
+import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { ApiError } from '../http/index.ts';
