@@ -85,7 +85,7 @@ export function chargerModel(traits: ChargerTraits): ChargerModel {
     if (kind === undefined) return null;
     const bad = kind.signal === 'fault' ? factorOf(traits, image) : 1;
     const chance = perMinute * kind.relative * bad * stormAt(storms, minute * MINUTE);
-    if (u % 1 >= Math.min(1, chance)) return null;
+    if (u % 1 >= chance * TIMED.length) return null;
     const at = minute * MINUTE + Math.floor(uniform(details, 2 * minute) * MINUTE);
     const code = kind.codes[Math.floor(uniform(details, 2 * minute + 1) * kind.codes.length)];
     return { at, signal: kind.signal, code: code ?? kind.codes[0], severity: 4 };

@@ -7,3 +7,5 @@ export {
   type Storm,
 } from './charger.ts';
 export { demoPlan } from './demo-plan.ts';
+export { simulate, type RunResult, type SimulationOptions, type SimulationResult } from './simulate.ts';
+export { drawCohort } from './cohorts.ts';
