@@ -1,0 +1,119 @@
+import type { Transaction } from 'kysely';
+import { Refusal } from '@tidegate/client-sdk/protocol';
+import { appendAudit } from '../audit/index.ts';
+import { type Database, inTransaction } from '../db/index.ts';
+import { ApiError } from '../http/index.ts';
+import { assemble, type Candidate } from './candidate.ts';
+import { type Current, loadCurrent, loadRow, lockRepository } from './current.ts';
+import { type ReleaseChanges, reviewReleases } from './releases.ts';
+import { dropStaged } from './staging.ts';
+import { requireNobodyStranded } from './strand.ts';
+import { listedDigests } from './digests.ts';
+import type { Publication, Published, Publisher, PublishingDeps } from './types.ts';
+import { mirrorTimestamp, recordPublication, storeDocuments } from './write.ts';
+
+/**
+ * One publication, whole or not at all.
+ *
+ * The commit of the database row that holds the new timestamp is the moment of change: before it, everything that was written
+ * lies under names that nothing refers to; after it, `timestamp.json` follows, which the next start, refresh or publication writes
+ * if a crash kept this one from it.
+ *
+ * @throws ApiError of this room's codes, Refusal where a charger would refuse; then nothing has changed, and what was uploaded for it is gone.
+ */
+export async function publish(
+  deps: PublishingDeps,
+  publication: Publication,
+  publisher: Publisher,
+): Promise<Published> {
+  try {
+    const published = await inTransaction(deps.db, (trx) => publishLocked(deps, trx, publication, publisher));
+    await mirrorTimestamp(deps);
+    await dropStaged(deps, listedDigests(publication));
+    return published;
+  } catch (error) {
+    // A failure of the service itself keeps the uploads: the same publication is simply sent again.
+    if (error instanceof ApiError || error instanceof Refusal) {
+      await dropStaged(deps, listedDigests(publication));
+    }
+    throw error;
+  }
+}
+
+async function publishLocked(
+  deps: PublishingDeps,
+  trx: Transaction<Database>,
+  publication: Publication,
+  publisher: Publisher,
+): Promise<Published> {
+  const now = deps.clock.now();
+  await lockRepository(trx, deps.organisation);
+  const row = await loadRow(trx, deps.organisation);
+  const current = row === undefined ? undefined : await loadCurrent(deps, row);
+  const candidate = await assemble(deps, current, publication, now);
+  if (candidate === undefined) return unchanged(current);
+  const changes = await reviewReleases(deps, trx, candidate);
+  const stranded =
+    current === undefined
+      ? []
+      : await requireNobodyStranded(deps, trx, { current, candidate, changes }, publication.strand, now);
+  await storeDocuments(deps, candidate, changes);
+  await recordPublication(deps, trx, { candidate, changes, publisher, at: new Date(now) });
+  const published = summary(candidate, changes);
+  await appendAudit(
+    trx,
+    deps.organisation,
+    [
+      {
+        actor: publisher.name,
+        action: current === undefined ? 'repository.bootstrap' : 'release.publish',
+        subject:
+          published.releases.map(({ product, version }) => `${product} ${version}`).join(', ') ||
+          'repository',
+        reason: publisher.reason,
+        source: publisher.source,
+        detail: { ...published, stranded },
+      },
+    ],
+    new Date(now),
+  );
+  return published;
+}
+
+function unchanged(current: Current | undefined): Published {
+  if (current === undefined) throw new ApiError('METADATA_REFUSED', 'The publication is empty.');
+  const { row } = current;
+  return {
+    changed: false,
+    versions: {
+      root: row.root_version,
+      targets: row.targets_version,
+      snapshot: row.snapshot_version,
+      timestamp: row.timestamp_version,
+      roles: row.roles,
+    },
+    releases: [],
+    yanked: [],
+  };
+}
+
+function summary(candidate: Candidate, changes: ReleaseChanges): Published {
+  const { root, targets, roles } = candidate.versions;
+  return {
+    changed: true,
+    versions: {
+      root,
+      targets,
+      snapshot: candidate.snapshot.version,
+      timestamp: candidate.timestamp.version,
+      roles,
+    },
+    releases: changes.added.map(({ product, target }) => ({
+      product,
+      version: target.custom.version,
+      path: target.path,
+      sha256: target.sha256,
+    })),
+    yanked: changes.yanked.map(({ path }) => path),
+  };
+}

@@ -1,0 +1,175 @@
+/** What a publication does to an organisation's releases, and whether each of them holds. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Transaction } from 'kysely';
+import { FILE_NAME, type ReleaseTarget, type SideFile, targetPath } from '@tidegate/client-sdk/protocol';
+import { verifyRelease } from '@tidegate/client-sdk/trust';
+import { ApiError } from '../http/index.ts';
+import type { Database, Row } from '../db/index.ts';
+import { targetKey } from '@tidegate/signer/repository';
+import type { Candidate } from './candidate.ts';
+import { collect, readBlob } from './current.ts';
+import { readStaged, stagedLength } from './staging.ts';
+import type { PublishingDeps } from './types.ts';
+
+export interface ReleaseChanges {
+  /** Listed now and never before. */
+  added: { product: string; target: ReleaseTarget }[];
+  /** Same bytes, other side: attested again, another fallback, other notes; or listed again after it was yanked. */
+  changed: { product: string; target: ReleaseTarget }[];
+  /** Listed before and not any more. */
+  yanked: Row<'releases'>[];
+  /** Staged files that the repository will refer to. */
+  promote: Blob[];
+}
+
+export interface Blob {
+  key: string;
+  sha256: string;
+  length: number;
+}
+
+/**
+ * @throws ApiError `VERSION_EXISTS`, `DIGEST_EXISTS`, `TARGET_INCONSISTENT`, `FALLBACK_UNKNOWN`, `UPLOAD_MISSING`, `UPLOAD_MISMATCH`
+ * @throws Refusal where a charger would refuse the release
+ */
+export async function reviewReleases(
+  deps: PublishingDeps,
+  trx: Transaction<Database>,
+  candidate: Candidate,
+): Promise<ReleaseChanges> {
+  const known = await trx
+    .selectFrom('releases')
+    .selectAll()
+    .where('organisation', '=', deps.organisation)
+    .execute();
+  const changes: ReleaseChanges = { added: [], changed: [], yanked: [], promote: [] };
+  for (const product of candidate.changedRoles) {
+    sortTargets(product, candidate, known, changes);
+  }
+  for (const { product, target } of [...changes.added, ...changes.changed]) {
+    requireConsistent(product, target);
+    requireFallbacksListed(product, target, candidate);
+    await requireVerified(deps, product, target, candidate, changes.promote);
+  }
+  changes.yanked = known.filter((row) => row.yanked_at === null && !isListed(candidate, row));
+  return changes;
+}
+
+/** Tells new targets from known ones, and refuses a known one with other bytes. */
+function sortTargets(
+  product: string,
+  candidate: Candidate,
+  known: Row<'releases'>[],
+  changes: ReleaseChanges,
+): void {
+  const taken = known.filter((row) => row.product === product);
+  const byPath = new Map(taken.map((row) => [row.path, row]));
+  const versions = new Set(taken.map((row) => row.version));
+  const digests = new Set(taken.map((row) => row.sha256));
+  for (const path of candidate.set.productRole(product).targets.keys()) {
+    const target = candidate.set.productTarget(product, path);
+    const row = byPath.get(path);
+    if (row === undefined) {
+      const pointer = `/products/${product}`;
+      const { version } = target.custom;
+      if (versions.has(version)) throw new ApiError('VERSION_EXISTS', `${product} ${version}`, { pointer });
+      if (digests.has(target.sha256)) throw new ApiError('DIGEST_EXISTS', path, { pointer });
+      versions.add(version);
+      digests.add(target.sha256);
+      changes.added.push({ product, target });
+    } else {
+      requireSameBytes(row, target);
+      const same = isDeepStrictEqual(row.custom, target.custom) && row.yanked_at === null;
+      if (!same) changes.changed.push({ product, target });
+    }
+  }
+}
+
+/** What chargers have acted on is never something else later. */
+function requireSameBytes(row: Row<'releases'>, target: ReleaseTarget): void {
+  const { product, version, hardware, securityVersion } = target.custom;
+  const same =
+    row.sha256 === target.sha256 &&
+    row.length === target.length &&
+    row.product === product &&
+    row.version === version &&
+    row.security_version === securityVersion &&
+    isDeepStrictEqual(row.custom.hardware, hardware);
+  if (same) return;
+  throw new ApiError('VERSION_EXISTS', `${row.product} ${row.version}`, {
+    pointer: `/products/${row.product}`,
+  });
+}
+
+function requireConsistent(product: string, target: ReleaseTarget): void {
+  const side = [...target.custom.bundles, ...(target.custom.sbom === null ? [] : [target.custom.sbom])];
+  const misplaced = [target, ...side].find(({ path }) => !isBelow(product, path));
+  if (misplaced === undefined && target.custom.product === product) return;
+  throw new ApiError('TARGET_INCONSISTENT', misplaced?.path ?? `${target.path}: ${target.custom.product}`, {
+    pointer: `/products/${product}`,
+  });
+}
+
+/** The path becomes a key of the blob store and a URL: exactly the product and one file name. */
+function isBelow(product: string, path: string): boolean {
+  const file = path.slice(product.length + 1);
+  return path === targetPath(product, file) && FILE_NAME.test(file);
+}
+
+/** A way down that the role does not list could not be taken. Design §3 */
+function requireFallbacksListed(product: string, target: ReleaseTarget, candidate: Candidate): void {
+  const { targets } = candidate.set.productRole(product);
+  for (const fallback of target.custom.fallback) {
+    if (fallback.path !== target.path && targets.get(fallback.path)?.sha256 === fallback.sha256) continue;
+    throw new ApiError('FALLBACK_UNKNOWN', `${target.path} names ${fallback.path}.`, {
+      pointer: `/products/${product}`,
+    });
+  }
+}
+
+/** Every file is here, as long as it should be; its digest was taken when it was uploaded. A charger would accept the release. */
+async function requireVerified(
+  deps: PublishingDeps,
+  product: string,
+  target: ReleaseTarget,
+  candidate: Candidate,
+  promote: Blob[],
+): Promise<void> {
+  const { bundles, sbom } = target.custom;
+  for (const file of [target, ...bundles, ...(sbom === null ? [] : [sbom])]) {
+    if (await requirePresent(deps, file)) promote.push(blobOf(file));
+  }
+  verifyRelease({
+    target,
+    bundles: await Promise.all(bundles.map((bundle) => readSideFile(deps, bundle))),
+    product,
+    policy: candidate.policy,
+    sigstoreRoot: candidate.documents.sigstoreRoot,
+  });
+}
+
+/** @returns whether it waits in staging; false when the store has it already. */
+async function requirePresent(deps: PublishingDeps, file: SideFile): Promise<boolean> {
+  const stored = await deps.blobs.stat(targetKey(file.path, file.sha256));
+  const length = stored?.length ?? (await stagedLength(deps, file.sha256));
+  if (length === undefined) throw new ApiError('UPLOAD_MISSING', `${file.path} (SHA-256 ${file.sha256})`);
+  if (length !== file.length) {
+    throw new ApiError('UPLOAD_MISMATCH', `${file.path} has ${length} bytes, the role says ${file.length}.`);
+  }
+  return stored === undefined;
+}
+
+async function readSideFile(deps: PublishingDeps, file: SideFile): Promise<Buffer> {
+  const key = targetKey(file.path, file.sha256);
+  if ((await deps.blobs.stat(key)) !== undefined) return readBlob(deps.blobs, key);
+  return collect(readStaged(deps, file.sha256), file.path);
+}
+
+function blobOf({ path, sha256, length }: SideFile): Blob {
+  return { key: targetKey(path, sha256), sha256, length };
+}
+
+function isListed(candidate: Candidate, row: Row<'releases'>): boolean {
+  if (!candidate.documents.roles.has(row.product)) return false;
+  return candidate.set.productRole(row.product).targets.has(row.path);
+}
