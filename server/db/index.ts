@@ -11,6 +11,4 @@ export {
   type CountChange,
 } from './moves.ts';
 export { removeEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/index.ts';
-export { DEADLINE_PASSED, PgRolloutStore, WITHDRAWN } from './rollouts/store.ts';
-export { ALREADY_ON_RELEASE } from './rollouts/draw.ts';
-export { NO_FALLBACK } from './rollouts/roll-back.ts';
+export { PgRolloutStore } from './rollouts/store.ts';

@@ -139,7 +139,6 @@ interface RolloutsTable {
   revision: number;
   state: Json<Rollout>;
   mean_rates: DefaultedJson<Partial<Record<Signal, number>>>;
-  without_fallback: Generated<number>;
   due_at: Optional<Date>;
   created_at: Date;
 }

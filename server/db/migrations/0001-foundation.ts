@@ -126,8 +126,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       state jsonb not null,
       -- Mean rate by signal among the selected chargers when the rollout was created, for the weights.
       mean_rates jsonb not null default '{}',
-      -- Treated chargers that have no signed way back, counted when the rollback was worked out.
-      without_fallback bigint not null default 0,
       due_at timestamptz,
       created_at timestamptz not null,
       primary key (organisation, id),
@@ -161,6 +159,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index assignments_state on assignments (organisation, rollout, step, state);
     create index assignments_charger on assignments (organisation, serial);
     create index assignments_site on assignments (organisation, site, state);
+    -- Those on the release with no signed way back, listed by a rollback: few, and counted at each tick.
+    create index assignments_stuck on assignments (organisation, rollout) where code = 'NO_FALLBACK';
     create index assignments_deadline on assignments (organisation, rollout, deadline_at) where deadline_at is not null;
 
     -- Counters of design §4 and §5, kept by the writers so that nobody counts rows: one per step and state.

@@ -1,11 +1,9 @@
 import { sql, type Transaction } from 'kysely';
 import { allocate, drawOffset, type Rollout, type Stratum } from '@tidegate/rollout/core';
+import { ALREADY_ON_RELEASE } from '@tidegate/rollout/shell';
 import { count } from '../moves.ts';
 import type { Database } from '../schema.ts';
 import { UNDER_WAY } from './states.ts';
-
-/** The charger ran the release before it was drawn. */
-export const ALREADY_ON_RELEASE = 'ALREADY_ON_RELEASE';
 
 /**
  * Draws a step's cohort: each stratum's part, from the seed's place on its ring onward, past those that are taken. Run twice,
@@ -97,6 +95,6 @@ function busyElsewhere(rollout: Rollout) {
     select from assignments other
     join rollouts r on r.organisation = other.organisation and r.id = other.rollout
     where other.organisation = c.organisation and other.serial = c.serial and other.rollout <> ${rollout.id}
-      and other.state = any(${[...UNDER_WAY]})
+      and other.state = any(${UNDER_WAY})
       and r.status in ('RUNNING', 'PAUSED', 'HALTED', 'ROLLING_BACK'))`;
 }

@@ -1,7 +1,8 @@
 import type { Observation, Rollout } from '@tidegate/rollout/core';
+import { NO_FALLBACK } from '@tidegate/rollout/shell';
 import type { Db } from '../open.ts';
 
-/** Reads the counters that the writers keep; no assignment is read, so the cost is O(steps + signals × bins + hard events). */
+/** Reads the counters that the writers keep; no assignment is read but those that are stuck, so the cost is O(steps + signals × bins + hard events). */
 export async function observe(db: Db, rollout: Rollout): Promise<Observation> {
   const [steps, bins, hard, withoutFallback] = await Promise.all([
     countSteps(db, rollout),
@@ -70,12 +71,15 @@ async function countHardEvents(db: Db, rollout: Rollout): Promise<Observation['h
   return { chargers: events.length, sites, code: events[0]?.code ?? null };
 }
 
+/** Read from a partial index that holds these few alone. */
 async function countWithoutFallback(db: Db, rollout: Rollout): Promise<number> {
-  const row = await db
-    .selectFrom('rollouts')
-    .select('without_fallback')
+  const { n } = await db
+    .selectFrom('assignments')
+    .select((eb) => eb.fn.countAll<number>().as('n'))
     .where('organisation', '=', rollout.organisation)
-    .where('id', '=', rollout.id)
-    .executeTakeFirst();
-  return row?.without_fallback ?? 0;
+    .where('rollout', '=', rollout.id)
+    .where('code', '=', NO_FALLBACK)
+    .where('state', 'in', ['VERIFYING', 'HEALTHY'])
+    .executeTakeFirstOrThrow();
+  return n;
 }

@@ -1,12 +1,14 @@
-import { sql, type Transaction } from 'kysely';
+import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { TargetCustom } from '@tidegate/client-sdk/protocol';
 import type { Rollout } from '@tidegate/rollout/core';
-import { chooseFallback, type PublishedImage } from '@tidegate/rollout/shell';
+import {
+  chooseFallback,
+  NO_FALLBACK,
+  NO_FALLBACK_DETAIL,
+  type PublishedImage,
+} from '@tidegate/rollout/shell';
 import type { ChosenFallback, Database } from '../schema.ts';
 import { moveMany } from './move-many.ts';
-
-/** No signed, unexpired, published way down fits this charger; it keeps running the release and is listed. */
-export const NO_FALLBACK = 'NO_FALLBACK';
 
 const HOUR_MS = 3_600_000;
 
@@ -17,33 +19,38 @@ const HOUR_MS = 3_600_000;
 export async function rollBack(trx: Transaction<Database>, rollout: Rollout, now: number): Promise<void> {
   const release = await releaseToLeave(trx, rollout);
   const published = await publishedImages(trx, rollout);
-  const deadline = new Date(now + rollout.plan.deadlineHours * HOUR_MS);
-  for (const { before, hardware } of await combinations(trx, rollout)) {
-    const charger = { before, hardware };
+  const at = new Date(now);
+  for (const charger of await combinations(trx, rollout)) {
     const way = chooseFallback({ ...release, published, charger, now });
     const which = sql`${onRelease(rollout)}
-      and a.from_sha256 is not distinct from ${before}::text and c.hardware = ${hardware}`;
-    if (way === undefined) {
-      await listAsStuck(trx, rollout, before, hardware, now);
-      continue;
-    }
-    const { path, sha256, length, version } = way;
-    const fallback: ChosenFallback = { path, sha256, length, version };
-    await moveMany(trx, rollout, {
-      which,
-      to: 'ROLLING_BACK',
-      set: sql`fallback = ${JSON.stringify(fallback)}::jsonb, deadline_at = ${deadline}, code = null, detail = null`,
-      at: new Date(now),
-    });
+      and a.from_sha256 is not distinct from ${charger.before}::text and c.hardware = ${charger.hardware}`;
+    if (way === undefined) await listAsStuck(trx, rollout, which, at);
+    else await sendBack(trx, rollout, which, way, at);
   }
-  await countStuck(trx, rollout);
 }
 
-/** Treated and not back yet, or on the release by another way. A charger that fell back by itself runs its earlier image already. */
-function onRelease(rollout: Rollout) {
+async function sendBack(
+  trx: Transaction<Database>,
+  rollout: Rollout,
+  which: RawBuilder<unknown>,
+  { path, sha256, length, version }: PublishedImage,
+  at: Date,
+): Promise<void> {
+  const fallback: ChosenFallback = { path, sha256, length, version };
+  const deadline = new Date(at.getTime() + rollout.plan.deadlineHours * HOUR_MS);
+  const set = sql`fallback = ${JSON.stringify(fallback)}::jsonb, activated_at = coalesce(a.activated_at, ${at}),
+    offered_at = ${at}, deadline_at = ${deadline}, code = null, detail = null`;
+  await moveMany(trx, rollout, { which, to: 'ROLLING_BACK', set, at });
+}
+
+/**
+ * Treated and not back yet, or on the release by another way: what runs the release runs it, whatever was thought of it.
+ * A charger that fell back by itself runs its earlier image already.
+ */
+function onRelease(rollout: Rollout): RawBuilder<unknown> {
   return sql`a.state not in ('ROLLING_BACK', 'ROLLED_BACK') and (
-    c.running_sha256 = ${rollout.release.sha256}
-    or (a.activated_at is not null and a.state not in ('FAILED', 'SKIPPED')))`;
+    a.state in ('VERIFYING', 'HEALTHY') or (a.state = 'LOST' and a.activated_at is not null)
+    or c.running_sha256 = ${rollout.release.sha256})`;
 }
 
 async function combinations(
@@ -92,26 +99,17 @@ async function publishedImages(trx: Transaction<Database>, rollout: Rollout): Pr
   }));
 }
 
+/** They stay where they are; one that was taken for skipped or failed is put down as what it is, on the release. */
 async function listAsStuck(
   trx: Transaction<Database>,
   rollout: Rollout,
-  before: string | null,
-  hardware: string,
-  now: number,
+  which: RawBuilder<unknown>,
+  at: Date,
 ): Promise<void> {
-  await sql`
-    update assignments a set code = ${NO_FALLBACK}, updated_at = ${new Date(now)},
-      detail = 'No signed, unexpired and published fallback fits this charger.'
-    from chargers c
-    where c.organisation = a.organisation and c.serial = a.serial
-      and a.organisation = ${rollout.organisation} and a.rollout = ${rollout.id} and ${onRelease(rollout)}
-      and a.from_sha256 is not distinct from ${before}::text and c.hardware = ${hardware}`.execute(trx);
-}
-
-async function countStuck(trx: Transaction<Database>, rollout: Rollout): Promise<void> {
-  await sql`
-    update rollouts set without_fallback = (
-      select count(*) from assignments a
-      where a.organisation = ${rollout.organisation} and a.rollout = ${rollout.id} and a.code = ${NO_FALLBACK})
-    where organisation = ${rollout.organisation} and id = ${rollout.id}`.execute(trx);
+  const set = sql`code = ${NO_FALLBACK}, detail = ${NO_FALLBACK_DETAIL}`;
+  const seen = sql`a.state in ('VERIFYING', 'HEALTHY', 'LOST')`;
+  await moveMany(trx, rollout, { which: sql`${which} and not ${seen}`, to: 'HEALTHY', set, at });
+  for (const state of ['VERIFYING', 'HEALTHY', 'LOST'] as const) {
+    await moveMany(trx, rollout, { which: sql`${which} and a.state = ${state}`, to: state, set, at });
+  }
 }

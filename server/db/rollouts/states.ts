@@ -1,26 +1,7 @@
-import type { AssignmentState } from '@tidegate/rollout/core';
-
-/** Under way: a charger in one of these is busy with the rollout that holds it, and another may not draw it. */
-export const UNDER_WAY = [
-  'PENDING',
-  'OFFERED',
-  'DOWNLOADING',
-  'STAGED',
-  'WAITING_WINDOW',
-  'INSTALLING',
-  'VERIFYING',
-  'ROLLING_BACK',
-] as const satisfies readonly AssignmentState[];
+import { IN_FLIGHT, OFFERABLE, type AssignmentState } from '@tidegate/rollout/core';
 
 /** Offered or taken, and not yet settled: these have a deadline. */
-export const TIMED = UNDER_WAY.filter((state) => state !== 'PENDING');
+export const TIMED: AssignmentState[] = [...IN_FLIGHT, 'ROLLING_BACK'];
 
-/** Before the charger boots the release: with no activation on record, it can still be withdrawn. */
-export const WITHDRAWABLE = [
-  'PENDING',
-  'OFFERED',
-  'DOWNLOADING',
-  'STAGED',
-  'WAITING_WINDOW',
-  'INSTALLING',
-] as const satisfies readonly AssignmentState[];
+/** A charger in one of these is busy with the rollout that holds it, and another may not draw it. */
+export const UNDER_WAY: AssignmentState[] = [...new Set([...OFFERABLE, ...TIMED])];

@@ -1,8 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { sql, type Transaction } from 'kysely';
 import type { Clock } from '@tidegate/client-sdk/protocol';
-import type { AssignmentState, Observation, Rollout, RolloutEffect } from '@tidegate/rollout/core';
-import type { AssignmentRow, RolloutRef, RolloutStore } from '@tidegate/rollout/shell';
+import {
+  OFFERABLE,
+  type AssignmentState,
+  type Observation,
+  type Rollout,
+  type RolloutEffect,
+} from '@tidegate/rollout/core';
+import {
+  SILENT,
+  SILENT_IN_ROLLBACK,
+  WITHDRAWN,
+  type AssignmentRow,
+  type RolloutRef,
+  type RolloutStore,
+} from '@tidegate/rollout/shell';
 import { appendAudit } from '../../audit/append.ts';
 import type { Db } from '../open.ts';
 import type { Database } from '../schema.ts';
@@ -11,12 +24,7 @@ import { draw } from './draw.ts';
 import { moveMany } from './move-many.ts';
 import { observe } from './observe.ts';
 import { rollBack } from './roll-back.ts';
-import { TIMED, WITHDRAWABLE } from './states.ts';
-
-/** The charger was silent past its deadline. */
-export const DEADLINE_PASSED = 'DEADLINE_PASSED';
-/** The rollout ended before the charger took the release. */
-export const WITHDRAWN = 'WITHDRAWN';
+import { TIMED } from './states.ts';
 
 /** The truth about rollouts, in PostgreSQL. */
 export class PgRolloutStore implements RolloutStore {
@@ -150,7 +158,9 @@ export class PgRolloutStore implements RolloutStore {
       moveMany(trx, found.rollout, {
         which: sql`a.deadline_at <= ${at} and a.state = any(${TIMED})`,
         to: 'LOST',
-        set: sql`deadline_at = null, code = ${DEADLINE_PASSED}, detail = 'Silent past its deadline.'`,
+        set: sql`
+          code = coalesce(a.code, case a.state when 'ROLLING_BACK' then ${SILENT_IN_ROLLBACK} else ${SILENT} end),
+          detail = coalesce(a.detail, 'No word from it in state ' || a.state || ' before its deadline.')`,
         at,
       }),
     );
@@ -187,9 +197,9 @@ async function carryOut(
       return;
     case 'withdraw':
       await moveMany(trx, rollout, {
-        which: sql`a.activated_at is null and a.state = any(${[...WITHDRAWABLE]})`,
+        which: sql`a.state = any(${[...OFFERABLE]})`,
         to: 'SKIPPED',
-        set: sql`deadline_at = null, code = ${WITHDRAWN}, detail = null`,
+        set: sql`deadline_at = null, code = ${WITHDRAWN.code}, detail = ${WITHDRAWN.detail}`,
         at: new Date(now),
       });
       return;

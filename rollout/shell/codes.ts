@@ -1,0 +1,13 @@
+/** Codes that the shell writes into assignments; `detail` is for the operator. Codes of chargers are the SDK's refusals. */
+
+/** The charger ran the release before it was drawn. */
+export const ALREADY_ON_RELEASE = 'ALREADY_ON_RELEASE';
+/** The rollout ended before the charger took the release. */
+export const WITHDRAWN = { code: 'WITHDRAWN', detail: 'The rollout was stopped before it took the release.' };
+/** No word before the deadline, on the way forward. */
+export const SILENT = 'SILENT';
+/** No word before the deadline, on the way back. */
+export const SILENT_IN_ROLLBACK = 'SILENT_IN_ROLLBACK';
+/** No signed, unexpired, published way down fits this charger; it keeps running the release and is listed. */
+export const NO_FALLBACK = 'NO_FALLBACK';
+export const NO_FALLBACK_DETAIL = 'No signed, unexpired and published fallback fits this charger.';
