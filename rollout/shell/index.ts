@@ -9,3 +9,9 @@ export {
   SILENT_IN_ROLLBACK,
   WITHDRAWN,
 } from './codes.ts';
+export { SILENT_LOG, type Log } from './log.ts';
+export { nextLook, SYSTEM, work, type WorkDeps } from './work.ts';
+export { act, type Acted, type PersonEvent } from './act.ts';
+export { sweep, sweepForever } from './sweep.ts';
+export { postgresDoorbell, redisDoorbell } from './bullmq.ts';
+export { memoryDoorbell } from './memory-doorbell.ts';

@@ -1,0 +1,134 @@
+import type { Queue, Worker } from 'bullmq';
+import type { Log } from './log.ts';
+import type { Doorbell, RolloutRef } from './ports.ts';
+
+/**
+ * Doorbells on BullMQ. A job says which rollout to look at, and nothing else.
+ *
+ * Jobs of one rollout are one: a ring while one waits is dropped, a ring while one is worked on is kept and worked on after it
+ * (`keepLastIfActive`). BullMQ's delayed and repeated jobs are not used; times are in the database.
+ */
+const QUEUE = 'rollouts';
+const SCHEMA = 'tidegate_queue';
+/** Braces keep all keys in one slot of a Redis cluster. */
+const PREFIX = '{tidegate}';
+
+const CONCURRENCY = 4;
+/** A worker that was killed is found out after this long, and its job goes to another. Short, because doubled work is harmless. */
+const LOCK_MS = 5_000;
+const STALLED_MS = 2_500;
+/** After an error the rollout is rung again this much later, without the queue's help. */
+const AGAIN_MS = 1_000;
+
+const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true } as const;
+const WORKER_OPTIONS = {
+  concurrency: CONCURRENCY,
+  lockDuration: LOCK_MS,
+  stalledInterval: STALLED_MS,
+  // A job may be found stalled as often as workers are killed.
+  maxStalledCount: 1_000_000,
+} as const;
+
+type Processor = (job: { data: RolloutRef }) => Promise<void>;
+
+interface Backend {
+  queue: Queue<RolloutRef>;
+  worker(processor: Processor): Worker<RolloutRef>;
+  end(): Promise<void>;
+}
+
+/** On the same PostgreSQL as everything else, in a schema of its own. Migrates it. */
+export async function postgresDoorbell(url: string, log: Log): Promise<Doorbell> {
+  const { createPostgresBackend, runMigrations, withBackend } = await import('bullmq');
+  const { Client } = await import('pg');
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await runMigrations(client, SCHEMA);
+  } finally {
+    await client.end();
+  }
+  const bull = withBackend(createPostgresBackend);
+  const connection = { connectionString: url, schema: SCHEMA, max: CONCURRENCY };
+  return doorbell(log, {
+    queue: new bull.Queue<RolloutRef>(QUEUE, { connection }) as unknown as Queue<RolloutRef>,
+    worker: (processor) =>
+      new bull.Worker<RolloutRef>(QUEUE, processor, {
+        connection,
+        ...WORKER_OPTIONS,
+      }) as unknown as Worker<RolloutRef>,
+    end: () => Promise.resolve(),
+  });
+}
+
+/** On Redis or Valkey. */
+export async function redisDoorbell(url: string, log: Log): Promise<Doorbell> {
+  const { Queue: RedisQueue, Worker: RedisWorker } = await import('bullmq');
+  const { Redis } = await import('ioredis');
+  // A ring fails at once while Redis is away, instead of holding up the request that rings; the sweeper makes up for it.
+  const ringer = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, lazyConnect: true });
+  const listener = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
+  for (const redis of [ringer, listener]) redis.on('error', (error) => log.warn({ err: error }, 'Redis'));
+  await ringer.connect();
+  return doorbell(log, {
+    queue: new RedisQueue<RolloutRef>(QUEUE, { connection: ringer, prefix: PREFIX }),
+    worker: (processor) =>
+      new RedisWorker<RolloutRef>(QUEUE, processor, {
+        connection: listener,
+        prefix: PREFIX,
+        ...WORKER_OPTIONS,
+      }),
+    end: async () => {
+      ringer.disconnect();
+      listener.disconnect();
+      await Promise.resolve();
+    },
+  });
+}
+
+async function doorbell(log: Log, backend: Backend): Promise<Doorbell> {
+  const { queue } = backend;
+  queue.on('error', (error) => log.warn({ err: error }, 'The queue has a problem; the sweeper goes on.'));
+  await queue.waitUntilReady();
+  const workers: Worker<RolloutRef>[] = [];
+  const again = new Set<NodeJS.Timeout>();
+
+  const ring = async ({ organisation, id }: RolloutRef): Promise<void> => {
+    try {
+      const deduplication = { id: `${organisation}/${id}`, keepLastIfActive: true };
+      await queue.add('look', { organisation, id }, { ...JOB_OPTIONS, deduplication });
+    } catch (error) {
+      log.warn({ err: error, organisation, rollout: id }, 'A ring was lost; the sweeper rings again.');
+    }
+  };
+
+  return {
+    ring,
+    async listen(answer) {
+      const worker = backend.worker(async ({ data }) => {
+        try {
+          await answer(data);
+        } catch (error) {
+          log.error(
+            { err: error, organisation: data.organisation, rollout: data.id },
+            'Work on a rollout failed.',
+          );
+          const timer = setTimeout(() => {
+            again.delete(timer);
+            void ring(data);
+          }, AGAIN_MS).unref();
+          again.add(timer);
+        }
+      });
+      worker.on('error', (error) => log.warn({ err: error }, 'The worker has a problem and tries again.'));
+      workers.push(worker);
+      await worker.waitUntilReady();
+    },
+    async close() {
+      for (const timer of again) clearTimeout(timer);
+      await Promise.all(workers.map((worker) => worker.close()));
+      await queue.close();
+      await backend.end();
+    },
+  };
+}
