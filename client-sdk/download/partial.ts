@@ -1,0 +1,98 @@
+import { createHash, type Hash } from 'node:crypto';
+import { Refusal } from '../protocol/index.ts';
+import type { AppendFile, Files } from '../trust/files.ts';
+import { checkpointPath, restore, writeCheckpoint } from './checkpoint.ts';
+
+export interface Image {
+  sha256: string;
+  /** Bytes. */
+  length: number;
+  files: Files;
+  file: string;
+  progress?: (done: number, total: number) => void;
+}
+
+/** A power cut loses at most this much of what was fetched. */
+const CHECKPOINT_BYTES = 4 * 1024 * 1024;
+
+/** The bytes of one image that are there, with their hash. */
+export class Partial {
+  etag: string | undefined;
+  #vouchedFor: number;
+  #hash: Hash;
+  readonly #handle: AppendFile;
+  readonly #options: Image;
+
+  private constructor(handle: AppendFile, options: Image, hash: Hash, etag: string | undefined) {
+    this.#handle = handle;
+    this.#options = options;
+    this.#hash = hash;
+    this.etag = etag;
+    this.#vouchedFor = handle.size;
+  }
+
+  static async resume(handle: AppendFile, options: Image): Promise<Partial> {
+    const { hash, etag } = await restore(options.files, options.file, handle, options.sha256);
+    return new Partial(handle, options, hash, etag);
+  }
+
+  get size(): number {
+    return this.#handle.size;
+  }
+
+  get range(): { from: number; ifRange?: string } | undefined {
+    if (this.size === 0) return undefined;
+    return this.etag === undefined ? { from: this.size } : { from: this.size, ifRange: this.etag };
+  }
+
+  async restart(): Promise<void> {
+    await this.#handle.truncate(0);
+    this.#hash = createHash('sha256');
+    this.#vouchedFor = 0;
+  }
+
+  /** @throws Refusal IMAGE_LENGTH at the first byte above the signed length. */
+  async append(chunk: Uint8Array): Promise<void> {
+    const { length, progress } = this.#options;
+    if (this.size + chunk.length > length) throw new Refusal('IMAGE_LENGTH', `more than ${length} bytes`);
+    this.#hash.update(chunk);
+    await this.#handle.append(chunk);
+    progress?.(this.size, length);
+    if (this.size - this.#vouchedFor >= CHECKPOINT_BYTES) await this.checkpoint();
+  }
+
+  async checkpoint(): Promise<void> {
+    const { files, file, sha256: image } = this.#options;
+    // The bytes before the claim that they are there.
+    await this.#handle.sync();
+    const prefix = this.#hash.copy().digest('hex');
+    const size = this.size;
+    await writeCheckpoint(files, file, { image, size, prefix, ...(this.etag ? { etag: this.etag } : {}) });
+    this.#vouchedFor = size;
+  }
+
+  /** After a failed attempt: keeps what may be gone on from, and nothing of an image that is not the signed one. */
+  async settle(error: unknown): Promise<void> {
+    const wrong =
+      error instanceof Refusal && (error.code === 'IMAGE_LENGTH' || error.code === 'IMAGE_DIGEST');
+    if (wrong) await this.restart();
+    await this.checkpoint();
+  }
+
+  /** @throws Refusal DOWNLOAD_FAILED when bytes are missing; IMAGE_DIGEST when they are not the signed ones. */
+  async finish(): Promise<void> {
+    const { length, sha256, files, file } = this.#options;
+    if (this.size < length) {
+      await this.checkpoint();
+      throw new Refusal('DOWNLOAD_FAILED', `${this.size} of ${length} bytes arrived`);
+    }
+    const digest = this.#hash.copy().digest('hex');
+    if (digest !== sha256) {
+      const refusal = new Refusal('IMAGE_DIGEST', `${digest} instead of ${sha256}`);
+      await this.settle(refusal);
+      throw refusal;
+    }
+    await this.#handle.sync();
+    await files.remove(checkpointPath(file));
+  }
+}
