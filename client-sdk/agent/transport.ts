@@ -1,4 +1,5 @@
 /** How the agent reaches the service: two calls and a read. `https.ts` is the real one. */
+import { Refusal } from '../protocol/index.ts';
 import type { CheckIn, CheckInAnswer, Confirm, ConfirmAnswer } from '../protocol/index.ts';
 
 /** An answer whose body is read as it arrives. Reading it to the end, or leaving the loop, frees the connection. */
@@ -22,4 +23,19 @@ export interface Transport {
     options?: { headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<StreamedAnswer>;
   close(): void;
+}
+
+/** The service said no. `problemCode` is the `code` of its RFC 9457 answer. */
+export class ServiceRefusal extends Refusal {
+  readonly status: number;
+  readonly problemCode: string | undefined;
+  /** Seconds, from `Retry-After`. */
+  readonly retryAfter: number | undefined;
+
+  constructor(detail: string, answer: { status: number; problemCode?: string; retryAfter?: number }) {
+    super('SERVICE_REFUSED', detail);
+    this.status = answer.status;
+    this.problemCode = answer.problemCode;
+    this.retryAfter = answer.retryAfter;
+  }
 }

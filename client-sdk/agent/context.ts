@@ -1,0 +1,77 @@
+/** What the parts of the agent share. */
+import type { Clock, Refusal, RunningImage } from '../protocol/index.ts';
+import type { Installer } from '../install/index.ts';
+import type { Files } from '../trust/index.ts';
+import type { HealthLog } from './health-log.ts';
+import type { Host } from './host.ts';
+import type { Listener } from './listener.ts';
+import type { Memory } from './memory.ts';
+import type { Provisioning } from './provisioning.ts';
+import type { TimeKeeper } from './time-keeper.ts';
+import type { Transport } from './transport.ts';
+import type { TrustKeeper } from './trust-keeper.ts';
+
+/** The part of the provisioning that the agent itself needs. */
+export type Identity = Pick<
+  Provisioning,
+  | 'organisation'
+  | 'product'
+  | 'hardware'
+  | 'serial'
+  | 'securityFloor'
+  | 'buildTime'
+  | 'factory'
+  | 'healthDeadline'
+  | 'healthBin'
+> & {
+  /** Bytes of the provisioned `root.json`. */
+  root: Uint8Array;
+};
+
+export interface AgentDeps {
+  identity: Identity;
+  /** The charger's state folder. */
+  files: Files;
+  installer: Installer;
+  host: Host;
+  transport: Transport;
+  /** Time of the rules and of `pollAfter`. */
+  clock: Clock;
+  /** Time of the network: download rates, pauses after failures. The machine's clock unless told. */
+  wall?: Clock;
+  /** `crypto.randomBytes` unless told: nonces and jitter. */
+  random?: (bytes: number) => Uint8Array;
+  /** Told of each refusal and each change of phase, for a log. */
+  onEvent?: (event: AgentNews) => void;
+}
+
+export type AgentNews =
+  | { type: 'phase'; assignment: string; phase: string; code: string | null; detail: string | null }
+  | { type: 'refused'; refusal: Refusal };
+
+export interface Context {
+  identity: Identity;
+  files: Files;
+  installer: Installer;
+  host: Host;
+  transport: Transport;
+  clock: Clock;
+  wall: Clock;
+  random: (bytes: number) => Uint8Array;
+  memory: Memory;
+  time: TimeKeeper;
+  trust: TrustKeeper;
+  health: HealthLog;
+  listener: Listener;
+  /** ms of the clock: when this process last asked the host to boot; a boot takes its time. */
+  rebootAskedAt: number | undefined;
+}
+
+/** What runs, as far as the installer has it on record. */
+export async function runningImage(context: Pick<Context, 'installer' | 'memory'>): Promise<RunningImage> {
+  const { booted } = await context.installer.status();
+  return booted.image ?? context.memory.state.committed;
+}
+
+/** 16 random bytes, base64url. */
+export const nonce = (context: Context): string => Buffer.from(context.random(16)).toString('base64url');

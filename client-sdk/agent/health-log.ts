@@ -1,0 +1,106 @@
+/** Keeps the health buffer on disk (`health.json`) and fills it from the host. */
+import { SHA256 } from '../protocol/index.ts';
+import type { HealthReport, RefusalCode } from '../protocol/index.ts';
+import type { Files } from '../trust/index.ts';
+import type { Host } from './host.ts';
+import { acknowledged, closed, emptyBuffer, noted, opened, rfc3339, sending, sent } from './health-buffer.ts';
+import type { HealthBuffer } from './health-buffer.ts';
+
+const FILE = 'health.json';
+/** Longest `health.json` that is read. */
+const FILE_BYTES = 16 * 1024 * 1024;
+
+export class HealthLog {
+  readonly #files: Files;
+  readonly #host: Host;
+  /** ms that a bin covers at least. */
+  readonly #bin: number;
+  #buffer: HealthBuffer;
+
+  private constructor(files: Files, host: Host, bin: number, buffer: HealthBuffer) {
+    this.#files = files;
+    this.#host = host;
+    this.#bin = bin;
+    this.#buffer = buffer;
+  }
+
+  /** What cannot be read is gone: health is evidence for others, and never a reason not to charge. */
+  static async open(files: Files, host: Host, bin: number): Promise<HealthLog> {
+    const bytes = await files.read(FILE, FILE_BYTES);
+    return new HealthLog(files, host, bin, parse(bytes) ?? emptyBuffer());
+  }
+
+  /**
+   * Closes the bin when it is old enough, or when another image runs; opens one when there is none.
+   * @param shift see `closed`
+   */
+  async tick(now: number, shift: number, sha256: string | null): Promise<void> {
+    const { from, sha256: image } = this.#buffer;
+    if (from === null) {
+      this.#buffer = opened(this.#buffer, now, sha256);
+      await this.#save();
+    } else if (image !== sha256) {
+      await this.#close(now, shift);
+      this.#buffer = opened(this.#buffer, now, sha256);
+      await this.#save();
+    } else if (now - from >= this.#bin) {
+      await this.#close(now, shift);
+      await this.#save();
+    }
+  }
+
+  /** Closes the bin for a boot that the update causes; the next tick opens another, so that neither spans the activation. */
+  async cut(now: number, shift: number): Promise<void> {
+    if (this.#buffer.from === null) return;
+    await this.#close(now, shift);
+    this.#buffer = { ...this.#buffer, from: null };
+    await this.#save();
+  }
+
+  /** Notes that somebody offered this charger something forged. */
+  alarm(now: number, code: RefusalCode): void {
+    this.#buffer = noted(this.#buffer, { at: rfc3339(now), signal: 'security', code });
+  }
+
+  /** The reports for a check-in. From now on they do not change any more. */
+  take(): HealthReport[] {
+    const reports = sending(this.#buffer);
+    this.#buffer = sent(this.#buffer, reports.at(-1)?.sequence ?? 0);
+    return reports;
+  }
+
+  /** Not made durable at once: a report that comes again is counted once by its number. */
+  acknowledge(sequence: number): void {
+    this.#buffer = acknowledged(this.#buffer, sequence);
+  }
+
+  async #close(now: number, shift: number): Promise<void> {
+    const { from } = this.#buffer;
+    if (from === null || now <= from) return;
+    const material = await this.#host.collect(from, now);
+    this.#buffer = closed(this.#buffer, now, material, shift);
+  }
+
+  async #save(): Promise<void> {
+    await this.#files.write(FILE, Buffer.from(JSON.stringify(this.#buffer)));
+  }
+}
+
+function parse(bytes: Buffer | undefined): HealthBuffer | undefined {
+  if (!bytes) return undefined;
+  try {
+    const value = JSON.parse(bytes.toString('utf8')) as HealthBuffer | null;
+    const sound =
+      value?.format === 1 &&
+      (value.from === null || Number.isFinite(value.from)) &&
+      (value.sha256 === null || SHA256.test(value.sha256)) &&
+      Number.isSafeInteger(value.sequence) &&
+      Number.isSafeInteger(value.sent) &&
+      Array.isArray(value.reports) &&
+      Array.isArray(value.own);
+    // What was sent before a restart is not written down, so everything may have been.
+    return sound && value ? { ...value, sent: value.sequence } : undefined;
+  } catch {
+    return undefined;
+  }
+}

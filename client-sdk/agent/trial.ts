@@ -1,0 +1,162 @@
+/**
+ * What needs no service: finding out what the last boot did, proving the new image healthy within its deadline, committing it, or
+ * going back. It runs before each check-in, whether the service can be reached or not.
+ */
+import type { RefusalCode } from '../protocol/index.ts';
+import type { InstallerStatus } from '../install/index.ts';
+import { floorAfterCommit } from '../trust/index.ts';
+import type { Context } from './context.ts';
+import type { Job } from './state.ts';
+
+/** A boot that was asked for may take so long before it is asked for again, in ms. */
+const BOOT_PATIENCE = 5 * 60 * 1000;
+/** Boots into the earlier image that are tried before it is left to the service. */
+const FALL_BACK_TRIES = 3;
+
+/** Takes one step. Returns whether anything changed, so that there may be another. */
+export async function advance(context: Context): Promise<boolean> {
+  const { job } = context.memory.state;
+  switch (job?.phase) {
+    case 'STAGED':
+      return seeEarlyBoot(context, job, await context.installer.status());
+    case 'INSTALLING':
+      return seeBoot(context, job, await context.installer.status());
+    case 'VERIFYING':
+      return prove(context, job, await context.installer.status());
+    case 'FALLING_BACK':
+      return goBack(context, job, await context.installer.status());
+    default:
+      return false;
+  }
+}
+
+/** A trial that the state knows nothing of (it was lost, or written by somebody else) proves nothing: back, when idle. */
+export async function endUnknownTrial(context: Context): Promise<void> {
+  const { job } = context.memory.state;
+  const known = job && ['STAGED', 'INSTALLING', 'VERIFYING', 'FALLING_BACK'].includes(job.phase);
+  const status = await context.installer.status();
+  if (known || !status.trial || (await context.host.isCharging())) return;
+  await context.installer.reject();
+  await reboot(context);
+}
+
+/** Power was cut after the activation and before its record. */
+async function seeEarlyBoot(context: Context, job: Job, status: InstallerStatus): Promise<boolean> {
+  if (!runs(status, job)) return false;
+  await context.memory.apply({ type: 'booted', at: context.clock.now() });
+  return true;
+}
+
+async function seeBoot(context: Context, job: Job, status: InstallerStatus): Promise<boolean> {
+  const { memory, clock } = context;
+  if (status.bootId === job.bootId) {
+    if (isBooting(context)) return false;
+    // Killed before the boot, perhaps long ago: the confirmation is not live any more.
+    await memory.apply({ type: 'resumed' });
+    return true;
+  }
+  context.rebootAskedAt = undefined;
+  if (runs(status, job)) {
+    await memory.apply({ type: 'booted', at: clock.now() });
+  } else {
+    await fellBack(context, 'BOOT_FELL_BACK', `slot ${status.booted.name} runs after the boot`);
+  }
+  return true;
+}
+
+async function prove(context: Context, job: Job, status: InstallerStatus): Promise<boolean> {
+  if (!runs(status, job)) {
+    await fellBack(context, 'BOOT_FELL_BACK', 'the charger booted again before the new image was committed');
+    return true;
+  }
+  // Committed already: killed between the commit and its record.
+  if (!status.trial || (await isHealthy(context))) {
+    await commit(context, job);
+    return true;
+  }
+  const deadline = (job.bootedAt ?? 0) + context.identity.healthDeadline * 1000;
+  if (context.clock.now() < deadline) return false;
+  await context.memory.apply({
+    type: 'rejecting',
+    bootId: status.bootId,
+    code: 'HEALTH_FAILED',
+    detail: `not healthy ${context.identity.healthDeadline} s after the boot`,
+  });
+  return true;
+}
+
+async function commit(context: Context, job: Job): Promise<void> {
+  const { image } = job;
+  if (!image) return;
+  const { installer, memory, time } = context;
+  await installer.commit();
+  const floor = floorAfterCommit({
+    floor: memory.state.floor,
+    committed: image,
+    securityVersionOf: (way) => image.fallbackSecurityVersions[way.sha256],
+    cap: image.cap,
+    now: time.now(),
+  });
+  // Unbootable first, then the floor: a power cut in between must not leave a bootable slot below the floor. Invariant 3.
+  const { inactive } = await installer.status();
+  if (inactive.bootable && (inactive.image?.securityVersion ?? 0) < floor) await installer.discard();
+  await memory.apply({ type: 'committed', floor });
+}
+
+async function goBack(context: Context, job: Job, status: InstallerStatus): Promise<boolean> {
+  const { installer, memory, host } = context;
+  if (!runs(status, job)) {
+    await fellBack(context, job.code ?? 'HEALTH_FAILED', job.detail ?? '');
+    return true;
+  }
+  if (isBooting(context) && status.bootId === job.bootId) return false;
+  if (job.attempts >= FALL_BACK_TRIES) {
+    await memory.apply({
+      type: 'failed',
+      code: 'INSTALL_FAILED',
+      detail: `the boot loader keeps booting slot ${status.booted.name}`,
+    });
+    return true;
+  }
+  // Nothing interrupts a session, a fallback neither.
+  if (await host.isCharging()) return false;
+  if (status.bootId !== job.bootId) {
+    const { code, detail } = job;
+    await memory.apply({
+      type: 'rejecting',
+      bootId: status.bootId,
+      code: code ?? 'HEALTH_FAILED',
+      detail: detail ?? '',
+    });
+  }
+  await installer.reject();
+  await reboot(context);
+  return true;
+}
+
+/** Boots the charger; what happens until it runs again belongs to no health bin. */
+export async function reboot(context: Context): Promise<void> {
+  await context.health.cut(context.clock.now(), context.time.correction);
+  context.rebootAskedAt = context.clock.now();
+  await context.host.reboot();
+}
+
+async function fellBack(context: Context, code: RefusalCode, detail: string): Promise<void> {
+  context.rebootAskedAt = undefined;
+  await context.memory.apply({ type: 'fellBack', at: context.time.now(), code, detail });
+}
+
+function isBooting({ rebootAskedAt, clock }: Context): boolean {
+  return rebootAskedAt !== undefined && clock.now() - rebootAskedAt < BOOT_PATIENCE;
+}
+
+const runs = (status: InstallerStatus, job: Job): boolean =>
+  status.booted.image?.sha256 === job.target.sha256;
+
+async function isHealthy({ host }: Context): Promise<boolean> {
+  try {
+    return await host.healthy();
+  } catch {
+    return false;
+  }
+}
