@@ -15,3 +15,4 @@ export { act, type Acted, type PersonEvent } from './act.ts';
 export { sweep, sweepForever } from './sweep.ts';
 export { postgresDoorbell, redisDoorbell } from './bullmq.ts';
 export { memoryDoorbell } from './memory-doorbell.ts';
+export { MemoryRolloutStore, type MemoryAssignment, type MemoryCharger } from './memory-store.ts';
