@@ -1,6 +1,6 @@
 import { enoughExposure } from '@tidegate/rollout/health';
 import { accepted, currentStep, to, withStep } from './change.ts';
-import { tolerated } from './stop.ts';
+import { membersOf, tolerated } from './stop.ts';
 import type { Decision, Hold, Observation, Rollout, Step } from './types.ts';
 
 const HOUR = 3_600_000;
@@ -34,7 +34,7 @@ export function openStep(rollout: Rollout, index: number, now: number): Decision
 /** Written is not healthy: only committed chargers count. Design §4 */
 function soak(rollout: Rollout, step: Step, observation: Observation, now: number): Decision {
   const counts = observation.steps[rollout.current]?.counts ?? {};
-  const members = step.size - (counts.SKIPPED ?? 0);
+  const members = membersOf(counts);
   // Failures that a person has seen and resumed over no longer hold the step.
   const needed = Math.min(
     Math.ceil(members * rollout.plan.healthyShare - 1e-9),

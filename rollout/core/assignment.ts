@@ -14,6 +14,7 @@ export interface Assignment {
 }
 
 /**
+ * - `redraw`: its step opens again after a halt; what the halt withdrew is wanted again.
  * - `offered`: an install directive was sent; sent again, it changes nothing.
  * - `activated`: the service gave its live confirmation. Whatever happens now, the charger counts as treated.
  * - `progress`: the charger reports; `leg` is `back` for `<assignment id>.back`.
@@ -24,6 +25,7 @@ export interface Assignment {
  * - `noFallback`: it has none; it stays where it is, and `code` lists why.
  */
 export type AssignmentEvent =
+  | { kind: 'redraw' }
   | { kind: 'offered'; deadlineAt: number }
   | { kind: 'activated' }
   | {
@@ -63,6 +65,8 @@ export function decideAssignment(
   now: number,
 ): AssignmentDecision {
   switch (event.kind) {
+    case 'redraw':
+      return redraw(assignment);
     case 'offered':
       return offered(assignment, event.deadlineAt, now);
     case 'activated':
@@ -72,7 +76,8 @@ export function decideAssignment(
     case 'deadline':
       return deadline(assignment, now);
     case 'withdraw':
-      return isOfferable(assignment)
+      // The silent that never activated are withdrawn too, so that who is `LOST` in a rollback is on the release.
+      return isOfferable(assignment) || isSilent(assignment)
         ? next(assignment, { state: 'SKIPPED', deadlineAt: null })
         : settled(assignment);
     case 'skip':
@@ -93,9 +98,16 @@ export function isTreated(assignment: Assignment): boolean {
   return state === 'VERIFYING' || state === 'HEALTHY' || (state === 'LOST' && activatedAt !== null);
 }
 
+/** Not what was skipped for a reason of its own, which its code says. */
+function redraw(assignment: Assignment): AssignmentDecision {
+  const withdrawn = assignment.state === 'SKIPPED' && assignment.code === null;
+  return withdrawn ? next(assignment, { state: 'PENDING', offeredAt: null }) : settled(assignment);
+}
+
 function offered(assignment: Assignment, deadlineAt: number, now: number): AssignmentDecision {
-  if (assignment.state === 'PENDING')
-    return next(assignment, { state: 'OFFERED', offeredAt: now, deadlineAt });
+  if (assignment.state === 'PENDING' || isSilent(assignment)) {
+    return next(assignment, { state: 'OFFERED', offeredAt: now, deadlineAt, code: null, detail: null });
+  }
   return isInFlight(assignment) ? same(assignment) : settled(assignment);
 }
 
@@ -203,6 +215,11 @@ function again(assignment: Assignment, now: number): number | null {
 
 function isInFlight(assignment: Assignment): boolean {
   return (IN_FLIGHT as readonly AssignmentState[]).includes(assignment.state);
+}
+
+/** Silent past its deadline, and never activated. */
+function isSilent(assignment: Assignment): boolean {
+  return assignment.state === 'LOST' && assignment.activatedAt === null;
 }
 
 function isOfferable(assignment: Assignment): boolean {

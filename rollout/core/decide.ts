@@ -11,7 +11,7 @@ import type { Decision, Rollout, RolloutEvent } from './types.ts';
  * A halt is committed as `HALTED` with the effect `withdraw`, so that it binds on its own; where going back is automatic, the tick after it
  * (asked for at once) moves to `ROLLING_BACK` with the effect `rollBack`.
  *
- * An accepted event that changes nothing returns the very same rollout and no effects, so that the shell need not commit it.
+ * An accepted event that changes nothing returns the very same rollout and no effects, so that the shell need not commit it; `dueAt` says when to look again.
  */
 export function decide(rollout: Rollout, event: RolloutEvent, now: number): Decision {
   return event.kind === 'tick' ? tick(rollout, event.observation, now) : byPerson(rollout, event, now);

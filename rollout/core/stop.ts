@@ -1,6 +1,6 @@
 import { evaluate, sentenceOf } from '@tidegate/rollout/health';
 import { accepted, currentStep, to, withStep } from './change.ts';
-import type { Decision, Evidence, Observation, Rollout } from './types.ts';
+import type { AssignmentState, Decision, Evidence, Observation, Rollout } from './types.ts';
 
 /** Hard events from at least this many treated chargers, at this many sites, halt: one stolen device identity must not undo a fix. Design §5 */
 const HARD_CHARGERS = 3;
@@ -49,7 +49,7 @@ export function reasonToPause(rollout: Rollout, observation: Observation, now: n
   if (rollout.status === 'COMPLETED') return null;
   const counts = observation.steps[rollout.current]?.counts ?? {};
   const failed = (counts.FAILED ?? 0) + (counts.LOST ?? 0);
-  const size = currentStep(rollout)?.size ?? 0;
+  const size = membersOf(counts);
   const tooMany = failed > Math.max(tolerated(rollout, size), rollout.noticed.failed);
   const hardChargers = observation.hard.chargers;
   const hard = hardChargers > rollout.noticed.hardChargers;
@@ -70,6 +70,12 @@ export function reasonToPause(rollout: Rollout, observation: Observation, now: n
   // A gate's approvals were given without knowing this.
   const atGate = currentStep(rollout)?.status === 'GATE';
   return accepted(atGate ? withStep(paused, { approvals: [] }) : paused, [], [`Paused: ${pausedBecause}`]);
+}
+
+/** Chargers that a step really has: fewer than planned when some were retired before the draw, or skipped. */
+export function membersOf(counts: Partial<Record<AssignmentState, number>>): number {
+  const drawn = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return drawn - (counts.SKIPPED ?? 0);
 }
 
 /** Failures in a step of this size that the plan tolerates. */

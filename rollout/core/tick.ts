@@ -68,7 +68,10 @@ function start(rollout: Rollout, now: number): Decision {
 
 function judge(rollout: Rollout, observation: Observation, now: number): Decision {
   const evidence = reasonToHalt(rollout, observation, now);
-  if (evidence !== null) return halt(rollout, evidence, true, now);
+  if (evidence !== null) {
+    const hardChargers = Math.max(observation.hard.chargers, rollout.noticed.hardChargers);
+    return halt({ ...rollout, noticed: { ...rollout.noticed, hardChargers } }, evidence, true, now);
+  }
   const paused = reasonToPause(rollout, observation, now);
   if (paused !== null) return paused;
   return rollout.status === 'RUNNING' ? advance(rollout, observation, now) : accepted(rollout, [], []);

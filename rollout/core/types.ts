@@ -244,7 +244,7 @@ export type RolloutEvent =
 
 /** What the shell does after it has committed the new state. Each is idempotent. */
 export type RolloutEffect =
-  /** Draw the step's cohort and make its assignments. */
+  /** Draw the step's cohort and make its assignments. When the step opens again after a halt, what the halt withdrew is `PENDING` again. */
   | { kind: 'draw'; step: number }
   /** Skip every assignment that was not activated. Offers are closed already: they depend on the rollout's status. */
   | { kind: 'withdraw' }
