@@ -1,20 +1,28 @@
 import type { Clock } from '@tidegate/client-sdk/protocol';
+import { clockFrom } from '@tidegate/client-sdk/agent/clock';
 import type { ScryptCost } from '../keys/index.ts';
 
 /** What a command knows of the place where it runs. */
 export interface CommandContext {
-  /** Writes one line of result. */
+  /** One line of the result, to standard output. */
   out(line: string): void;
-  /** Writes one line of trouble or advice. */
+  /** One line of advice or trouble, to standard error. */
   err(line: string): void;
-  /** Answers in JSON whatever the flags; each command has `--json` too. */
+  /** Whether `--json` was given before the command's name; each command takes it too. */
   json: boolean;
   env: Record<string, string | undefined>;
-  /** Paths on the command line are relative to it. */
+  /** Relative paths start here. */
   cwd: string;
   tty: boolean;
+  /** Sets the exit code; the process's own when left out. */
+  exit?: (code: number) => void;
   /** Default: what `TIDEGATE_FLEET_CLOCK` names, else the machine's. */
   clock?: Clock;
   /** Cost of new key files; for tests. */
   scryptCost?: ScryptCost;
+}
+
+/** Milliseconds since the epoch, by which metadata expires: the fleet's time. */
+export function now(context: CommandContext): number {
+  return (context.clock ?? clockFrom(context.env)).now();
 }

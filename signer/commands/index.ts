@@ -1,7 +1,35 @@
 /**
  * What a release engineer types.
  *
- * - `signerCommands(context): Command[]`: `init`, `product`, `sign`, `release`. A failed command has written its error and throws
- *   commander's `CommanderError` with its exit code.
+ * - `signerCommands(context): Command[]`: `init`, `product`, `sign`, `release`. A failed command writes its error and sets the exit
+ *   code: 1 refused or failed, 2 the command line is wrong.
+ * - For `publish`: `homeOf(context)`, `listProposals`, `loadProposal`, `findProposal`, `filesOf(proposal)`, and
+ *   `publicationSteps` of the repository room.
+ * - For the service's first start: `completeCredentials(folder, ca)`.
  */
+import type { Command } from 'commander';
+import type { CommandContext } from './context.ts';
+import { initCommand } from './init.ts';
+import { productCommand } from './product.ts';
+import { releaseCommand } from './release.ts';
+import { signCommand } from './sign.ts';
+
+export function signerCommands(context: CommandContext): Command[] {
+  return [initCommand(context), productCommand(context), signCommand(context), releaseCommand(context)];
+}
+
 export type { CommandContext } from './context.ts';
+export { COMMAND_ERRORS, CommandError, type CommandErrorCode } from './errors.ts';
+export { completeCredentials, type CredentialFile, type OperatorEntry } from './credentials.ts';
+export { type Ceremony, type Home, homeAt, homeOf, personKey, readCeremony } from './home.ts';
+export { openKey } from './keyring.ts';
+export { localReleases, type LocalRelease } from './release.ts';
+export {
+  filesOf,
+  findProposal,
+  listProposals,
+  loadProposal,
+  proposalFile,
+  type ReleaseFiles,
+  type StoredProposal,
+} from './proposals.ts';

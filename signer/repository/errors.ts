@@ -11,6 +11,7 @@ export const REPOSITORY_ERRORS = {
   TARGET_PATH:
     'A product role lists files directly below its product only, e.g. `acme.dc150/fw-1.2.0.raucb`.',
   RELEASE_EXISTS: 'This version is listed already with other bytes. Give the build a new version.',
+  DIGEST_EXISTS: 'These very bytes are listed already as another version. Check which image this is.',
   CUSTOM_INVALID: "The release's description is not of the right shape.",
   FALLBACK_UNKNOWN: 'A fallback must be an earlier release that the product role lists with the same digest.',
   WORKING_COPY_MISSING: 'There is no working copy here. Run `tidegate init`, or set TIDEGATE_HOME.',
@@ -21,6 +22,7 @@ export const REPOSITORY_ERRORS = {
     'This release is proposed already. Let the others cosign it, or delete the file to start again.',
   PROPOSAL_PENDING:
     'Another release of this product waits for signatures. Let it be cosigned first, or delete its file.',
+  PROPOSAL_COMPLETE: 'This release has all its signatures. Publish it with `tidegate publish`.',
   PROPOSAL_STALE: 'The product role has moved on since this was proposed. Propose the release again.',
   PROPOSAL_TAMPERED: 'The proposal changes more than the release that it names. Do not sign it.',
 } as const;

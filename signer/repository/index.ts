@@ -5,6 +5,8 @@
  * - Edits: `delegateProduct`, `addRelease(s)`, `addTarget`; reading: `productsOf`, `releasesOf`, `topLevelRole`, `productRole`.
  * - Signatures: `addSignature(metadata, role, signer)`, `signatureStatus`, `checkSigned`.
  * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`.
+ * - The engineers' folder: `readWorkingCopy`, `writeDocument`, `writeTrustFile`; `publicationSteps(folder, published)` says what a service lacks.
+ * - A release before its signatures: `proposeRelease`, `checkProposal`, `parseProposal`, `bundlesOf`.
  */
 export * from './metadata.ts';
 export { expiryOf, type Lifetime, LIFETIME_DAYS } from './lifetimes.ts';
@@ -19,7 +21,7 @@ export {
   type Quorum,
 } from './author.ts';
 export { delegateProduct, productRole, productsOf, type Role, topLevelRole } from './products.ts';
-export { addRelease, addReleases, addTarget, releasesOf } from './releases.ts';
+export { addRelease, addReleases, addTarget, releasesOf, same } from './releases.ts';
 export { addSignature, checkSigned, signatureStatus, type SignatureStatus } from './signatures.ts';
 export {
   type Blob,
@@ -42,3 +44,19 @@ export {
   targetKey,
   TIMESTAMP_KEY,
 } from './publish.ts';
+export { publicationSteps, type PublicationStep, type PublishedVersions } from './publication-steps.ts';
+export {
+  readWorkingCopy,
+  type SignedDocument,
+  type WorkingCopy,
+  writeDocument,
+  writeTrustFile,
+} from './working-copy.ts';
+export {
+  bundlesOf,
+  type CheckedProposal,
+  checkProposal,
+  parseProposal,
+  type Proposal,
+  proposeRelease,
+} from './proposal.ts';

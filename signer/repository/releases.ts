@@ -6,7 +6,7 @@ import type { Metadata, TargetFile, Targets } from './metadata.ts';
 
 /**
  * Lists a release, or replaces what is said of the same bytes (notes, fallbacks, bundles).
- * @throws RepositoryError `TARGET_PATH`, `CUSTOM_INVALID`, `RELEASE_EXISTS`, `FALLBACK_UNKNOWN`.
+ * @throws RepositoryError `TARGET_PATH`, `CUSTOM_INVALID`, `RELEASE_EXISTS`, `DIGEST_EXISTS`, `FALLBACK_UNKNOWN`.
  */
 export function addRelease(
   role: Metadata<Targets>,
@@ -24,8 +24,10 @@ export function addReleases(
 ): Metadata<Targets> {
   const targets = { ...role.signed.targets };
   const pathOfVersion = new Map<string, string>();
+  const pathOfDigest = new Map<string, string>();
   for (const [path, target] of Object.entries(targets)) {
     if (target.custom !== undefined) pathOfVersion.set(target.custom.version, path);
+    pathOfDigest.set(target.hashes.sha256, path);
   }
   for (const release of releases) {
     checkPaths(product, release);
@@ -36,8 +38,11 @@ export function addReleases(
     if (listedPath !== path || (listed !== undefined && !sameBytes(listed, release))) {
       throw new RepositoryError('RELEASE_EXISTS', `${product} ${custom.version}`);
     }
+    const twin = pathOfDigest.get(sha256) ?? path;
+    if (twin !== path) throw new RepositoryError('DIGEST_EXISTS', `${product} ${custom.version} is ${twin}`);
     targets[path] = { length, hashes: { sha256 }, custom };
     pathOfVersion.set(custom.version, path);
+    pathOfDigest.set(sha256, path);
   }
   for (const { path, custom } of releases) checkFallbacks(targets, path, custom.fallback);
   return { signed: { ...role.signed, targets }, signatures: [] };

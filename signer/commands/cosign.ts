@@ -1,0 +1,85 @@
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { Refusal } from '@tidegate/client-sdk/protocol';
+import { hashFile } from '../attest/index.ts';
+import { checkProposal, productRole, readWorkingCopy, RepositoryError } from '../repository/index.ts';
+import { type CommandContext, now } from './context.ts';
+import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
+import { exists, homeOf } from './home.ts';
+import { holdersHere } from './keyring.ts';
+import { unreadable } from './options.ts';
+import { findProposal, saveProposal } from './proposals.ts';
+import { report, type Result } from './result.ts';
+import { adoptRole, openSignerKey, signProposal } from './signing.ts';
+
+interface CosignOptions {
+  key?: string;
+  image?: string;
+  json?: boolean;
+}
+
+export function cosignCommand(context: CommandContext): Command {
+  return new Command('cosign')
+    .description('See in plain words what is proposed, verify it again, and add your signature')
+    .argument('<proposal>', 'its file, or <product>@<version>')
+    .option('--key <file>', 'your key for this product (default: TIDEGATE_KEY)')
+    .option('--image <file>', 'your own copy of the image (default: the proposed file, where it can be read)')
+    .option('--json', 'answer in JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ tidegate release cosign acme.dc150@1.2.0 --key .tidegate/keys/frank/acme.dc150.key.json
+  $ TIDEGATE_KEY=frank.key.json tidegate release cosign acme.dc150-1.2.0.json --image fw.raucb`,
+    )
+    .action((name: string, options: CosignOptions) =>
+      report(context, options, () => cosign(context, name, options)),
+    );
+}
+
+async function cosign(context: CommandContext, name: string, options: CosignOptions): Promise<Result> {
+  const home = homeOf(context);
+  const { file, proposal } = await findProposal(home, context.cwd, name);
+  const copy = await readWorkingCopy(home.repository);
+  const at = now(context);
+  const before = checkProposal(copy, proposal, at);
+  // One more signature would be other bytes under a version that may be published already.
+  if (before.adopted) throw new RepositoryError('PROPOSAL_COMPLETE', file);
+  const looked = await lookAtImage(
+    options.image === undefined ? undefined : resolve(context.cwd, options.image),
+    proposal.imageFile,
+    before.target,
+  );
+
+  const role = productRole(copy.targets.metadata, proposal.product);
+  const signed = await signProposal(proposal, role, await openSignerKey(context, options.key));
+  const checked = checkProposal(copy, signed, at);
+  await saveProposal(file, signed);
+  if (checked.status.complete) await adoptRole(home, signed);
+
+  const holders = await holdersHere(home, role);
+  return {
+    json: { ...proposalJson(file, signed, checked, holders), imageSeen: looked },
+    lines: [
+      ...describeRelease(checked.target, checked.verified.signer),
+      looked
+        ? '  the image here is the one that is signed'
+        : '  the image is not here; only its digest was seen',
+      ...describeSignatures(signed, checked.status, holders),
+      checked.status.complete ? 'Next: tidegate publish' : 'More signatures are needed.',
+    ],
+  };
+}
+
+/** A cosigner who has the image signs what was looked at, not what somebody says of it. */
+async function lookAtImage(
+  given: string | undefined,
+  proposed: string,
+  target: { sha256: string; path: string },
+): Promise<boolean> {
+  const file = given ?? proposed;
+  if (given === undefined && !(await exists(file))) return false;
+  const { sha256 } = await hashFile(file).catch(unreadable(file));
+  if (sha256 !== target.sha256) throw new Refusal('IMAGE_DIGEST', `${file} is not ${target.path}`);
+  return true;
+}

@@ -1,0 +1,47 @@
+/** What goes wrong at the desk itself, with what to do. What the metadata, a key or a release is refused for has its own class. */
+export const COMMAND_ERRORS = {
+  STATE_EXISTS:
+    'There is a Tidegate state here already; init never runs over one. Set TIDEGATE_HOME to another folder.',
+  STATE_MISSING: 'There is no Tidegate state here. Run `tidegate init`, or set TIDEGATE_HOME.',
+  FILE_UNREADABLE: 'This file cannot be read. Check the path.',
+  FILE_TOO_LARGE: 'This file is far longer than what is expected here. Check the path.',
+  NAME_INVALID:
+    'A name begins with a lower-case letter and holds letters, digits and `-`, at most 32 in all.',
+  NAMES_REPEATED: 'The same name is given twice.',
+  PEOPLE_TOO_FEW: 'Two of at least two people must sign. Name more people.',
+  OPTION_INVALID: 'This option has a value that cannot be. See --help.',
+  KEY_UNNAMED: 'Say which key signs: --key FILE, or TIDEGATE_KEY.',
+  HOLDERS_MISSING: 'Too few of the keys that must sign are here. Bring the missing key files into keys/.',
+  HARDWARE_UNKNOWN: 'The product does not come on this hardware. Check the spelling of --hardware.',
+} as const;
+
+export type CommandErrorCode = keyof typeof COMMAND_ERRORS;
+
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly code: CommandErrorCode;
+
+  /** @param detail what was seen, in a few words; what to do follows from the code. */
+  constructor(code: CommandErrorCode, detail: string, options?: { cause?: unknown }) {
+    super(`${detail}: ${COMMAND_ERRORS[code]}`, options);
+    this.code = code;
+  }
+}
+
+/** Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong. */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+
+const USAGE: ReadonlySet<string> = new Set<CommandErrorCode>([
+  'NAME_INVALID',
+  'NAMES_REPEATED',
+  'PEOPLE_TOO_FEW',
+  'OPTION_INVALID',
+  'KEY_UNNAMED',
+]);
+
+/** Code, sentence and exit code of whatever a command threw. */
+export function explain(error: unknown): { code: string; message: string; exit: number } {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'FAILED';
+  return { code, message, exit: USAGE.has(code) ? EXIT.usage : EXIT.failed };
+}

@@ -1,0 +1,48 @@
+/** Key files on this machine: opening them, and knowing whose they are. */
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { KeyError, openKeyFile, peekKeyFile, type PrivateKey } from '../keys/index.ts';
+import type { Role } from '../repository/index.ts';
+import type { CommandContext } from './context.ts';
+import { type Home, personKey } from './home.ts';
+
+/**
+ * Opens a key file with the passphrase from `TIDEGATE_PASSPHRASE`, else from a file `passphrase` beside it, which only a
+ * development ceremony writes.
+ * @throws KeyError
+ */
+export async function openKey(context: Pick<CommandContext, 'env'>, path: string): Promise<PrivateKey> {
+  const passphrase = context.env['TIDEGATE_PASSPHRASE'] || (await passphraseIn(dirname(path)));
+  return openKeyFile(path, passphrase);
+}
+
+/** Key id → person, for the keys of a role that are on this machine. */
+export async function holdersHere(home: Home, role: Role): Promise<Map<string, string>> {
+  const people = await readdir(home.keys).catch((): string[] => []);
+  const holders = new Map<string, string>();
+  for (const person of people.sort()) {
+    const keyId = await keyIdIfThere(personKey(home, person, role.name));
+    if (keyId !== undefined && role.keyids.includes(keyId)) holders.set(keyId, person);
+  }
+  return holders;
+}
+
+/** A key by its holder's name where that is known here, else by its id. */
+export function nameOf(keyId: string, holders: ReadonlyMap<string, string>): string {
+  return holders.get(keyId) ?? `key ${keyId.slice(0, 8)}`;
+}
+
+async function keyIdIfThere(path: string): Promise<string | undefined> {
+  try {
+    return (await peekKeyFile(path)).keyId;
+  } catch (error) {
+    // Somebody else's damaged file does not keep the others from signing.
+    if (error instanceof KeyError) return undefined;
+    throw error;
+  }
+}
+
+/** The passphrase that a development ceremony left in a folder of keys; empty where there is none. */
+export async function passphraseIn(folder: string): Promise<string> {
+  return (await readFile(join(folder, 'passphrase'), 'utf8').catch(() => '')).trimEnd();
+}

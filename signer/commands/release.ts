@@ -1,0 +1,96 @@
+import { Command } from 'commander';
+import {
+  checkProposal,
+  productRole,
+  readWorkingCopy,
+  releasesOf,
+  signatureStatus,
+  type WorkingCopy,
+} from '../repository/index.ts';
+import { type CommandContext, now } from './context.ts';
+import { cosignCommand } from './cosign.ts';
+import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
+import { type Home, homeOf } from './home.ts';
+import { holdersHere } from './keyring.ts';
+import { findProposal, listProposals, type StoredProposal } from './proposals.ts';
+import { proposeCommand } from './propose.ts';
+import { report, type Result } from './result.ts';
+
+export function releaseCommand(context: CommandContext): Command {
+  const release = new Command('release').description('Releases: propose, cosign, look at');
+  release.addCommand(proposeCommand(context));
+  release.addCommand(cosignCommand(context));
+  release
+    .command('list')
+    .description('Proposals on this machine')
+    .option('--json', 'answer in JSON')
+    .addHelpText('after', '\nExamples:\n  $ tidegate release list\n  $ tidegate release list --json')
+    .action((options: { json?: boolean }) => report(context, options, () => list(context)));
+  release
+    .command('show')
+    .description('One proposal, verified, in plain words')
+    .argument('<proposal>', 'its file, or <product>@<version>')
+    .option('--json', 'answer in JSON')
+    .addHelpText('after', '\nExamples:\n  $ tidegate release show acme.dc150@1.2.0')
+    .action((name: string, options: { json?: boolean }) =>
+      report(context, options, () => show(context, name)),
+    );
+  return release;
+}
+
+/** One line of `release list`. */
+export interface LocalRelease {
+  product: string;
+  version: string;
+  sha256: string | null;
+  signatures: number;
+  threshold: number;
+  /** Enough signatures: it can be published. */
+  complete: boolean;
+  proposal: string;
+}
+
+/** The proposals of this machine, without what only the service knows. */
+export async function localReleases(home: Home): Promise<LocalRelease[]> {
+  const copy = await readWorkingCopy(home.repository);
+  return (await listProposals(home)).map((stored) => localRelease(copy, stored));
+}
+
+function localRelease(copy: WorkingCopy, { file, proposal }: StoredProposal): LocalRelease {
+  const { product, version, role } = proposal;
+  const status = signatureStatus(role, productRole(copy.targets.metadata, product));
+  const target = releasesOf(role).find(({ custom }) => custom.version === version);
+  return {
+    product,
+    version,
+    sha256: target?.sha256 ?? null,
+    signatures: status.signed.length,
+    threshold: status.threshold,
+    complete: status.complete,
+    proposal: file,
+  };
+}
+
+async function list(context: CommandContext): Promise<Result> {
+  const releases = await localReleases(homeOf(context));
+  const lines = releases.map(
+    ({ product, version, signatures, threshold, complete }) =>
+      `${product} ${version}  ${signatures} of ${threshold} signatures${complete ? ', ready to publish' : ''}`,
+  );
+  return { json: { releases }, lines: lines.length === 0 ? ['No proposals here.'] : lines };
+}
+
+async function show(context: CommandContext, name: string): Promise<Result> {
+  const home = homeOf(context);
+  const { file, proposal } = await findProposal(home, context.cwd, name);
+  const copy = await readWorkingCopy(home.repository);
+  const checked = checkProposal(copy, proposal, now(context));
+  const holders = await holdersHere(home, productRole(copy.targets.metadata, proposal.product));
+  return {
+    json: proposalJson(file, proposal, checked, holders),
+    lines: [
+      ...describeRelease(checked.target, checked.verified.signer),
+      ...describeSignatures(proposal, checked.status, holders),
+    ],
+  };
+}

@@ -1,0 +1,41 @@
+/** One person's signature under a proposal, and what follows when it was the last one needed. */
+import { resolve } from 'node:path';
+import type { PrivateKey } from '../keys/index.ts';
+import {
+  addSignature,
+  productRole,
+  type Proposal,
+  type Role,
+  type WorkingCopy,
+  writeDocument,
+} from '../repository/index.ts';
+import type { CommandContext } from './context.ts';
+import { CommandError } from './errors.ts';
+import type { Home } from './home.ts';
+import { openKey } from './keyring.ts';
+
+/**
+ * The signer's own key: who signs follows from it and from nothing else.
+ * @throws CommandError `KEY_UNNAMED`; KeyError.
+ */
+export async function openSignerKey(
+  context: CommandContext,
+  option: string | undefined,
+): Promise<PrivateKey> {
+  const file = option ?? context.env['TIDEGATE_KEY'];
+  if (!file) throw new CommandError('KEY_UNNAMED', 'No key');
+  return openKey(context, resolve(context.cwd, file));
+}
+
+export async function signProposal(proposal: Proposal, role: Role, key: PrivateKey): Promise<Proposal> {
+  return { ...proposal, role: await addSignature(proposal.role, role, key) };
+}
+
+/** A role with enough signatures is the newest one: later proposals build on it, and `publish` sends it. */
+export async function adoptRole(home: Home, proposal: Proposal): Promise<void> {
+  await writeDocument(home.repository, proposal.product, proposal.role);
+}
+
+export function roleOf(copy: WorkingCopy, product: string): Role {
+  return productRole(copy.targets.metadata, product);
+}
