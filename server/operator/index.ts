@@ -1,6 +1,4 @@
-/**
- * What people and CI call, under `/operator/v1`.
- *
- * - `operatorRouter(deps): express.Router`: mount it at `/operator/v1`; it authenticates, checks permissions, and maps errors itself.
- */
+/** What people and CI call, under `/operator/v1`. */
+export { OPERATOR_ROUTES, operatorRouter } from './router.ts';
 export type { OperatorDeps } from './types.ts';
+export type { RolloutView } from './rollout-view.ts';

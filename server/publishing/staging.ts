@@ -5,6 +5,7 @@ import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { SHA256 } from '@tidegate/client-sdk/protocol';
+import { BlobError, targetKey } from '@tidegate/signer/repository';
 import { ApiError } from '../http/index.ts';
 import type { PublishingDeps, UploadLimits } from './types.ts';
 
@@ -129,4 +130,24 @@ function stagedPath(deps: StagingDeps, sha256: string): string {
   // The digest becomes a file name: nothing else may.
   if (!SHA256.test(sha256)) throw new ApiError('UPLOAD_MISMATCH', 'The address is no SHA-256.');
   return join(deps.staging, sha256);
+}
+
+/**
+ * @param path TUF path under which it would be published.
+ * @returns the length of a file that waits in staging or is published, or undefined.
+ */
+export async function findUpload(
+  deps: StagingDeps & Pick<PublishingDeps, 'blobs'>,
+  sha256: string,
+  path: string | undefined,
+): Promise<number | undefined> {
+  const staged = await stagedLength(deps, sha256);
+  if (staged !== undefined || path === undefined) return staged;
+  try {
+    return (await deps.blobs.stat(targetKey(path, sha256)))?.length;
+  } catch (error) {
+    // A path that cannot be a key names nothing.
+    if (error instanceof BlobError && error.code === 'BLOB_KEY') return undefined;
+    throw error;
+  }
 }

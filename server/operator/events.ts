@@ -1,0 +1,50 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { FINAL_STATUSES } from '@tidegate/rollout/core';
+import type { Call } from './route.ts';
+import { viewOf } from './rollout-view.ts';
+import { load } from './rollouts.ts';
+
+/** Of the wall's time: a person watches, not the fleet. */
+const LOOK_EVERY_MS = 500;
+/** A proxy or a dead peer is found out by this, in looks. */
+const KEEP_ALIVE_LOOKS = 30;
+
+/**
+ * Server-sent events: the whole view at once and then whenever it differs, so that a client which reconnects has missed nothing.
+ * Ends after a final status. https://html.spec.whatwg.org/multipage/server-sent-events.html
+ */
+export async function followRollout(call: Call<unknown, unknown, unknown>, id: string): Promise<void> {
+  let { rollout, revision } = await load(call, id);
+  const { response } = call;
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  response.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+  response.flushHeaders();
+  let last = '';
+  for (let quiet = 0; !gone.signal.aborted; quiet++) {
+    const observation = await call.deps.store.observe(rollout, call.deps.clock.now());
+    const view = JSON.stringify(viewOf(rollout, revision, observation));
+    if (view !== last) {
+      await write(call, `event: rollout\ndata: ${view}\n\n`, gone.signal);
+      last = view;
+      quiet = 0;
+    } else if (quiet % KEEP_ALIVE_LOOKS === KEEP_ALIVE_LOOKS - 1) {
+      await write(call, ': still here\n\n', gone.signal);
+    }
+    if ((FINAL_STATUSES as readonly string[]).includes(rollout.status)) break;
+    await delay(LOOK_EVERY_MS, undefined, { signal: gone.signal }).catch(() => undefined);
+    ({ rollout, revision } = await load(call, id));
+  }
+  response.end();
+}
+
+/** A client that reads slowly slows its own events down and fills no memory. */
+async function write(
+  { response }: Call<unknown, unknown, unknown>,
+  chunk: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted || response.write(chunk)) return;
+  await once(response, 'drain', { signal }).catch(() => undefined);
+}

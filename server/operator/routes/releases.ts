@@ -1,0 +1,158 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Row } from '../../db/index.ts';
+import { ApiError } from '../../http/index.ts';
+import { defineRoute, type Route } from '../route.ts';
+import { page, pageOf, product, time, toPage, version } from '../schemas.ts';
+
+const productView = z.object({
+  id: z.string(),
+  hardware: z.array(z.string()).meta({ description: 'What its releases fit.' }),
+  roleVersion: z.number().int(),
+  releases: z.number().int(),
+  chargers: z.number().int().meta({ description: 'Active ones.' }),
+});
+
+const fallback = z.object({
+  path: z.string(),
+  sha256: z.string(),
+  expires: z.string(),
+  auto: z.boolean(),
+});
+
+const release = z.object({
+  product: z.string(),
+  version: z.string(),
+  path: z.string(),
+  sha256: z.string(),
+  length: z.number().int(),
+  hardware: z.array(z.string()),
+  securityVersion: z.number().int(),
+  fallback: z.array(fallback),
+  notes: z.string(),
+  cves: z.array(z.string()),
+  publishedBy: z.string(),
+  publishedAt: time,
+  yankedAt: time.nullable(),
+});
+
+const releaseDetail = release.extend({
+  chargers: z.number().int().meta({ description: 'Active chargers that run it.' }),
+});
+
+export const releaseRoutes: Route[] = [
+  defineRoute({
+    method: 'get',
+    path: '/products',
+    permission: 'read',
+    summary: 'List products: what the published top-level targets delegate to',
+    answer: z.object({ items: z.array(productView) }),
+    handle: async ({ deps, operator: { organisation } }) => {
+      const { rows } = await sql<{
+        id: string;
+        hardware: string[];
+        role_version: number;
+        releases: number;
+        chargers: number;
+      }>`
+        select p.id, p.hardware, coalesce((r.roles ->> p.id)::bigint, 0) as role_version,
+          (select count(*) from releases x where x.organisation = p.organisation and x.product = p.id
+            and x.yanked_at is null) as releases,
+          (select count(*) from chargers c where c.organisation = p.organisation and c.product = p.id
+            and c.state = 'ACTIVE') as chargers
+        from products p left join repository r on r.organisation = p.organisation
+        where p.organisation = ${organisation} order by p.id`.execute(deps.db);
+      return {
+        body: { items: rows.map(({ role_version, ...row }) => ({ ...row, roleVersion: role_version })) },
+      };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/releases',
+    permission: 'read',
+    summary: 'List releases, by path',
+    query: page.extend({ product: product.optional() }),
+    answer: pageOf(release),
+    handle: async ({ deps, operator, query }) => {
+      let rows = deps.db.selectFrom('releases').selectAll().where('organisation', '=', operator.organisation);
+      if (query.product !== undefined) rows = rows.where('product', '=', query.product);
+      if (query.after !== undefined) rows = rows.where('path', '>', query.after);
+      const found = await rows
+        .orderBy('path')
+        .limit(query.limit + 1)
+        .execute();
+      return { body: toPage(found, query.limit, (row) => row.path, releaseView) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/releases/:product/:version',
+    permission: 'read',
+    summary: 'Show a release',
+    params: z.object({ product, version }),
+    answer: releaseDetail,
+    handle: async ({ deps, operator: { organisation }, params }) => {
+      const row = await findRelease(deps.db, { organisation, ...params });
+      const { chargers } = await deps.db
+        .selectFrom('chargers')
+        .select(({ fn }) => fn.countAll<number>().as('chargers'))
+        .where('organisation', '=', organisation)
+        .where('product', '=', row.product)
+        .where('state', '=', 'ACTIVE')
+        .where('running_sha256', '=', row.sha256)
+        .executeTakeFirstOrThrow();
+      return { body: { ...releaseView(row), chargers } };
+    },
+  }),
+];
+
+type Db = Parameters<Route['handle']>[0]['deps']['db'];
+
+/** @throws ApiError `PRODUCT_UNKNOWN`, `RELEASE_UNKNOWN` */
+export async function findRelease(
+  db: Db,
+  name: { organisation: string; product: string; version: string },
+): Promise<Row<'releases'>> {
+  const row = await db
+    .selectFrom('releases')
+    .selectAll()
+    .where('organisation', '=', name.organisation)
+    .where('product', '=', name.product)
+    .where('version', '=', name.version)
+    .executeTakeFirst();
+  if (row !== undefined) return row;
+  await requireProduct(db, name.organisation, name.product);
+  throw new ApiError('RELEASE_UNKNOWN', `${name.product} ${name.version}`, { pointer: '/version' });
+}
+
+/** @throws ApiError `PRODUCT_UNKNOWN` */
+export async function requireProduct(db: Db, organisation: string, id: string): Promise<Row<'products'>> {
+  const row = await db
+    .selectFrom('products')
+    .selectAll()
+    .where('organisation', '=', organisation)
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) throw new ApiError('PRODUCT_UNKNOWN', id, { pointer: '/product' });
+  return row;
+}
+
+function releaseView(row: Row<'releases'>): z.input<typeof release> {
+  const { hardware, securityVersion, fallback: ways, notes, cves } = row.custom;
+  return {
+    product: row.product,
+    version: row.version,
+    path: row.path,
+    sha256: row.sha256,
+    length: row.length,
+    hardware,
+    securityVersion,
+    fallback: ways,
+    notes,
+    cves,
+    publishedBy: row.published_by,
+    publishedAt: row.published_at.toISOString(),
+    yankedAt: row.yanked_at?.toISOString() ?? null,
+  };
+}
