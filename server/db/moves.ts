@@ -11,7 +11,7 @@ export interface AssignmentKey {
 /** Columns that may change together with the state. */
 export type AssignmentFields = Pick<
   RowChange<'assignments'>,
-  'offered_at' | 'activated_at' | 'deadline_at' | 'fallback' | 'code' | 'detail'
+  'offered_at' | 'back_offered_at' | 'activated_at' | 'deadline_at' | 'fallback' | 'code' | 'detail'
 >;
 
 /**

@@ -153,6 +153,8 @@ interface AssignmentsTable {
   state: AssignmentState;
   from_sha256: Optional<string>;
   offered_at: Optional<Date>;
+  /** When the way back was offered; null while it waits for room within the limits. */
+  back_offered_at: Optional<Date>;
   activated_at: Optional<Date>;
   deadline_at: Optional<Date>;
   fallback: ColumnType<ChosenFallback | null, string | null | undefined, string | null>;

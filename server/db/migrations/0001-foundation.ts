@@ -145,6 +145,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       -- What the charger ran before.
       from_sha256 text,
       offered_at timestamptz,
+      -- When the way back was offered: from then on it holds a place within the limits. Null while it waits for one.
+      back_offered_at timestamptz,
       activated_at timestamptz,
       deadline_at timestamptz,
       -- The signed fallback chosen in a rollback: {path, sha256, length, version}.
@@ -161,6 +163,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index assignments_site on assignments (organisation, site, state);
     -- Those on the release with no signed way back, listed by a rollback: few, and counted at each tick.
     create index assignments_stuck on assignments (organisation, rollout) where code = 'NO_FALLBACK';
+    create index assignments_returning on assignments (organisation, rollout) where state = 'ROLLING_BACK' and back_offered_at is not null;
     create index assignments_deadline on assignments (organisation, rollout, deadline_at) where deadline_at is not null;
 
     -- Counters of design §4 and §5, kept by the writers so that nobody counts rows: one per step and state.

@@ -39,7 +39,7 @@ async function sendBack(
   const fallback: ChosenFallback = { path, sha256, length, version };
   const deadline = new Date(at.getTime() + rollout.plan.deadlineHours * HOUR_MS);
   const set = sql`fallback = ${JSON.stringify(fallback)}::jsonb, activated_at = coalesce(a.activated_at, ${at}),
-    offered_at = ${at}, deadline_at = ${deadline}, code = null, detail = null`;
+    offered_at = ${at}, back_offered_at = null, deadline_at = ${deadline}, code = null, detail = null`;
   await moveMany(trx, rollout, { which, to: 'ROLLING_BACK', set, at });
 }
 

@@ -1,0 +1,112 @@
+import type { Transaction } from 'kysely';
+import type { CheckInAnswer } from '@tidegate/client-sdk/protocol';
+import type { RolloutRef } from '@tidegate/rollout/shell';
+import { type Database, inTransaction } from '../../db/index.ts';
+import { ApiError } from '../../http/index.ts';
+import { type DeviceDeps, deviceConfig } from '../deps.ts';
+import { nextSequence, signDirective } from '../directive.ts';
+import type { Outcome } from '../group-commit.ts';
+import { type RepositoryState, repositoryState } from '../repository-state.ts';
+import type { Batch, Visit, Visitor } from './batch.ts';
+import { Evidence } from './evidence.ts';
+import { Limits } from './limits.ts';
+import { loadBatch } from './load.ts';
+import { type Want, mayNeedRoom, wantOf } from './offer.ts';
+import { takeProgress } from './progress.ts';
+import { takeReports } from './reports.ts';
+import { writeEvidence, writeVisitors } from './write.ts';
+
+/** What a batch came to: an answer or a refusal for each visit, and the rollouts to ring for. */
+export interface CheckedIn {
+  outcomes: Outcome<CheckInAnswer>[];
+  changed: RolloutRef[];
+}
+
+/**
+ * Takes a batch of check-ins in one transaction. When this returns, everything that the answers say has been committed.
+ *
+ * Refusals of one charger are outcomes; only the database's own failures are thrown, and then nothing was written.
+ */
+export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promise<CheckedIn> {
+  const { organisation } = deps;
+  return inTransaction(deps.db, async (trx) => {
+    const now = deps.clock.now();
+    const repository = await repositoryState(trx, organisation);
+    const batch = await loadBatch(trx, organisation, visits, now);
+    const limits = new Limits(trx, organisation);
+    if (asksForRoom(batch)) await limits.take();
+    const evidence = new Evidence();
+    const outcomes: Outcome<CheckInAnswer>[] = [];
+    for (const visit of visits) {
+      const visitor = batch.visitors.get(visit.charger.serial);
+      const refusal = refusalOf(visit, visitor);
+      if (visitor === undefined || refusal !== undefined) {
+        outcomes.push({ ok: false, error: refusal });
+        continue;
+      }
+      const want = await take(trx, visit, visitor, batch, evidence, limits, repository);
+      outcomes.push({ ok: true, value: await answer(deps, visit, visitor, want, repository, now) });
+    }
+    await writeEvidence(trx, batch, evidence);
+    await writeVisitors(trx, batch);
+    return { outcomes, changed: [...batch.changed].map((id) => ({ organisation, id })) };
+  });
+}
+
+/** Between the look at its certificate and this transaction a charger may have been retired or enrolled again. */
+function refusalOf({ charger }: Visit, visitor: Visitor | undefined): ApiError | undefined {
+  if (visitor === undefined) return new ApiError('CHARGER_RETIRED', charger.serial);
+  if (visitor.certificateSha256 === charger.certificateSha256) return undefined;
+  return new ApiError('CHARGER_UNKNOWN', 'The charger was enrolled again.');
+}
+
+function asksForRoom({ visitors, rollouts }: Batch): boolean {
+  return [...visitors.values()].some(({ assignments }) =>
+    assignments.some((held) => mayNeedRoom(held, rollouts.get(held.rollout))),
+  );
+}
+
+async function take(
+  trx: Transaction<Database>,
+  { body }: Visit,
+  visitor: Visitor,
+  batch: Batch,
+  evidence: Evidence,
+  limits: Limits,
+  repository: RepositoryState,
+): Promise<Want> {
+  takeReports(visitor, body.reports, batch, evidence);
+  visitor.running = body.running;
+  visitor.charging = body.charging;
+  visitor.marks = body.marks;
+  visitor.online = true;
+  await takeProgress(trx, visitor, body.assignment, batch, limits);
+  // A service restored from an older backup serves nothing until it is above what chargers have seen. Design §3
+  const behind =
+    body.marks.timestamp > repository.timestampVersion || body.marks.root > repository.rootVersion;
+  if (behind) return { wish: { action: 'none' }, busy: false };
+  return wantOf(trx, visitor, body.assignment, batch, limits);
+}
+
+async function answer(
+  deps: DeviceDeps,
+  { body }: Visit,
+  visitor: Visitor,
+  want: Want,
+  repository: RepositoryState,
+  now: number,
+): Promise<CheckInAnswer> {
+  const { idlePollSeconds, busyPollSeconds } = deviceConfig(deps);
+  visitor.lastSequence = nextSequence(visitor.lastSequence, now);
+  const { organisation, director } = deps;
+  const { serial, lastSequence: sequence } = visitor;
+  const { timestamp, rootVersion, epoch } = repository;
+  const to = { organisation, serial, nonce: body.nonce, epoch, sequence };
+  return {
+    directive: await signDirective(director, to, want.wish, now),
+    timestamp,
+    rootVersion,
+    acknowledged: visitor.lastReport,
+    pollAfter: want.busy ? busyPollSeconds : idlePollSeconds,
+  };
+}

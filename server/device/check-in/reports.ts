@@ -1,0 +1,164 @@
+import {
+  type Exposure,
+  type HealthReport,
+  SIGNALS,
+  SIGNAL_NAMES,
+  type Signal,
+} from '@tidegate/client-sdk/protocol';
+import { weight } from '@tidegate/rollout/health';
+import type { Batch, Held, Visitor, Watched } from './batch.ts';
+import type { Arm, Evidence } from './evidence.ts';
+import { DEDUPLICATE_MINUTES, type TimedEvent, countedEvents, hardEvent } from './events.ts';
+
+const HOUR = 3_600_000;
+/** A charger's clock may be ahead by this much; beyond it the report is taken but is no evidence. */
+const CLOCK_TOLERANCE = 10 * 60_000;
+/** Bins that one report's exposure is spread over at most; of a longer report the latest ones. */
+const MOST_BINS = 1_000;
+/** Outlets of one charger at most: bounds the connector-hours that one bin can claim. */
+const MOST_CONNECTORS = 64;
+
+interface Bin {
+  from: number;
+  to: number;
+  sha256: string | null;
+  exposure: Exposure;
+}
+
+/**
+ * Counts a charger's reports: each once, by its sequence; a gap is no reason to refuse what came after it.
+ * Edits the visitor (last report, baseline, last events) and adds to the evidence of the live rollouts of its product.
+ */
+export function takeReports(
+  visitor: Visitor,
+  reports: readonly HealthReport[],
+  batch: Batch,
+  evidence: Evidence,
+): void {
+  const fresh = reports
+    .filter(({ sequence }) => sequence > visitor.lastReport)
+    .sort((a, b) => a.sequence - b.sequence);
+  for (const report of fresh) {
+    // Two reports of one number are one report.
+    if (report.sequence <= visitor.lastReport) continue;
+    visitor.lastReport = report.sequence;
+    const bin = plausibleBin(report, batch.now);
+    if (bin !== undefined) takeReport(visitor, bin, report, batch, evidence);
+  }
+}
+
+function takeReport(
+  visitor: Visitor,
+  bin: Bin,
+  report: HealthReport,
+  batch: Batch,
+  evidence: Evidence,
+): void {
+  const live = batch.live.get(visitor.product) ?? [];
+  const windowMinutes = live[0]?.rollout.plan.detector.deduplicateMinutes ?? DEDUPLICATE_MINUTES;
+  const told = report.events.filter((event) => !alreadySilent(visitor, event.signal, Date.parse(event.at)));
+  const hard = hardEvent(told, bin, visitor.lastEvents);
+  const events = countedEvents(told, bin, visitor.lastEvents, windowMinutes);
+  if (live.length === 0) accrueBaseline(visitor, bin.exposure, events);
+  for (const watched of live) {
+    const held = visitor.assignments.find(({ rollout }) => rollout === watched.rollout.id);
+    const arm = armOf(bin, watched, held);
+    if (arm === undefined) continue;
+    batch.changed.add(watched.rollout.id);
+    addEvidence(visitor, watched, bin, events, arm, evidence);
+    if (arm !== 'treated') continue;
+    if (held !== undefined) evidence.addHours(watched.rollout.id, held.step, bin.exposure.chargerHours ?? 0);
+    if (hard !== undefined) {
+      evidence.addHard({ rollout: watched.rollout.id, serial: visitor.serial, site: visitor.site, ...hard });
+    }
+  }
+}
+
+/**
+ * Treated while the release ran; control before it was taken. A charger that took it and went back counts in neither. Bins never
+ * span an activation, so one that began before it ended before it, even when it arrives late.
+ */
+export function armOf(
+  bin: Pick<Bin, 'from' | 'sha256'>,
+  watched: Watched,
+  held: Held | undefined,
+): Arm | undefined {
+  if (bin.sha256 === watched.rollout.release.sha256) return 'treated';
+  const activatedAt = held?.activatedAt ?? null;
+  return activatedAt === null || bin.from < activatedAt ? 'control' : undefined;
+}
+
+function addEvidence(
+  visitor: Visitor,
+  { rollout, meanRates }: Watched,
+  bin: Bin,
+  events: readonly TimedEvent[],
+  arm: Arm,
+  evidence: Evidence,
+): void {
+  const width = rollout.plan.detector.binMinutes * 60_000;
+  const started = rollout.steps[0]?.openedAt ?? rollout.createdAt;
+  const slices = slicesOf(bin, width, started);
+  for (const signal of SIGNAL_NAMES) {
+    const exposure = bin.exposure[SIGNALS[signal].exposure] ?? 0;
+    if (exposure === 0) continue;
+    const weighted = exposure * weightOf(visitor, signal, meanRates[signal] ?? 0);
+    for (const { start, share } of slices) {
+      evidence.addExposure(rollout.id, signal, start, arm, weighted * share);
+    }
+  }
+  for (const { signal, at } of events) {
+    if (at >= started) evidence.addEvent(rollout.id, signal, binStart(at, width), arm);
+  }
+}
+
+export function weightOf(visitor: Pick<Visitor, 'baseline'>, signal: Signal, meanRate: number): number {
+  const [events, exposure] = visitor.baseline[signal] ?? [0, 0];
+  return weight({ events, exposure }, meanRate);
+}
+
+export function binStart(at: number, width: number): number {
+  return Math.floor(at / width) * width;
+}
+
+/** The detector's bins that a report covers since the rollout began, each with its share of the report's time. */
+function slicesOf(bin: Bin, width: number, started: number): { start: number; share: number }[] {
+  const from = Math.max(bin.from, started, bin.to - MOST_BINS * width);
+  const slices = [];
+  for (let start = binStart(from, width); start < bin.to; start += width) {
+    const covered = Math.min(bin.to, start + width) - Math.max(from, start);
+    if (covered > 0) slices.push({ start, share: covered / (bin.to - bin.from) });
+  }
+  return slices;
+}
+
+function accrueBaseline(visitor: Visitor, exposure: Exposure, events: readonly TimedEvent[]): void {
+  const baseline = { ...visitor.baseline };
+  for (const signal of SIGNAL_NAMES) {
+    const [k, e] = baseline[signal] ?? [0, 0];
+    const more = events.filter((event) => event.signal === signal).length;
+    const longer = exposure[SIGNALS[signal].exposure] ?? 0;
+    if (more > 0 || longer > 0) baseline[signal] = [k + more, e + longer];
+  }
+  visitor.baseline = baseline;
+}
+
+/** The silence in which the charger's offline episode was counted already, by `markSilent`. */
+function alreadySilent(visitor: Visitor, signal: Signal, at: number): boolean {
+  return signal === 'offline' && !visitor.online && visitor.lastSeenAt !== null && at >= visitor.lastSeenAt;
+}
+
+/** A bin as it can have been: within time that has passed, with no more hours than it lasted. */
+function plausibleBin(report: HealthReport, now: number): Bin | undefined {
+  const from = Date.parse(report.from);
+  const to = Date.parse(report.to);
+  if (!(from <= to) || to > now + CLOCK_TOLERANCE) return undefined;
+  const hours = (to - from) / HOUR;
+  const { chargerHours = 0, connectorHours = 0 } = report.exposure;
+  const exposure = {
+    ...report.exposure,
+    chargerHours: Math.min(chargerHours, hours),
+    connectorHours: Math.min(connectorHours, hours * MOST_CONNECTORS),
+  };
+  return { from, to, sha256: report.sha256, exposure };
+}

@@ -1,0 +1,35 @@
+import { sql } from 'kysely';
+import { ApiError } from '../http/index.ts';
+import type { Db } from '../db/index.ts';
+
+/** What of the repository every answer carries, or depends on. */
+export interface RepositoryState {
+  /** `timestamp.json`, verbatim. */
+  timestamp: string;
+  rootVersion: number;
+  timestampVersion: number;
+  /** Epoch of the organisation's director, from the published policy. */
+  epoch: number;
+}
+
+/**
+ * Reads it inside the caller's transaction, so that an answer is never older than what the transaction saw.
+ * @throws ApiError `UNAVAILABLE` before the first publication.
+ */
+export async function repositoryState(trx: Db, organisation: string): Promise<RepositoryState> {
+  const row = await trx
+    .selectFrom('repository')
+    .select(['timestamp_json', 'root_version', 'timestamp_version'])
+    .select(sql<number | null>`(policy #>> ${['directors', organisation, 'epoch']})::bigint`.as('epoch'))
+    .where('organisation', '=', organisation)
+    .executeTakeFirst();
+  if (row === undefined || row.epoch === null) {
+    throw new ApiError('UNAVAILABLE', 'No policy with a director for this organisation is published yet.');
+  }
+  return {
+    timestamp: row.timestamp_json,
+    rootVersion: row.root_version,
+    timestampVersion: row.timestamp_version,
+    epoch: row.epoch,
+  };
+}
