@@ -91,10 +91,9 @@ export class Agent {
     const context = await this.#open();
     const refusals: Refusal[] = [];
     const before = context.memory.state.job;
-    const exchange = await this.#collecting(refusals, async () => {
-      while (await advance(context));
-      return await checkIn(context, signal);
-    });
+    // An installer that fails must not keep the charger from saying so.
+    await this.#collecting(refusals, () => advanceAll(context));
+    const exchange = await this.#collecting(refusals, () => checkIn(context, signal));
     if (exchange) {
       if (exchange.heard.distrust) refusals.push(exchange.heard.distrust);
       await this.#collecting(refusals, () => act(context, exchange.heard, signal, refusals));
@@ -175,6 +174,10 @@ async function stateOf({ identity, files, installer, onEvent }: AgentDeps): Prom
   const { booted, inactive, trial } = await installer.status();
   // A trial proves nothing, so what was there before it is what is committed.
   return freshState((trial ? inactive : booted).image ?? identity.factory, identity.securityFloor);
+}
+
+async function advanceAll(context: Context): Promise<void> {
+  while (await advance(context));
 }
 
 interface Exchange {

@@ -1,5 +1,6 @@
 /** What the parts of the agent share. */
-import type { Clock, Refusal, RunningImage } from '../protocol/index.ts';
+import { Refusal } from '../protocol/index.ts';
+import type { Clock, RunningImage } from '../protocol/index.ts';
 import type { Installer } from '../install/index.ts';
 import type { Files } from '../trust/index.ts';
 import type { HealthLog } from './health-log.ts';
@@ -69,8 +70,14 @@ export interface Context {
 
 /** What runs, as far as the installer has it on record. */
 export async function runningImage(context: Pick<Context, 'installer' | 'memory'>): Promise<RunningImage> {
-  const { booted } = await context.installer.status();
-  return booted.image ?? context.memory.state.committed;
+  const { committed } = context.memory.state;
+  try {
+    const { booted } = await context.installer.status();
+    return booted.image ?? committed;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return committed;
+  }
 }
 
 /** 16 random bytes, base64url. */

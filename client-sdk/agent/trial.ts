@@ -69,13 +69,14 @@ async function prove(context: Context, job: Job, status: InstallerStatus): Promi
     await fellBack(context, 'BOOT_FELL_BACK', 'the charger booted again before the new image was committed');
     return true;
   }
-  // Committed already: killed between the commit and its record.
-  if (!status.trial || (await isHealthy(context))) {
+  const deadline = (job.bootedAt ?? 0) + context.identity.healthDeadline * 1000;
+  const overdue = context.clock.now() >= deadline;
+  // No trial any more: killed between the commit and its record, so there is no way back to take.
+  if ((await isHealthy(context)) || (overdue && !status.trial)) {
     await commit(context, job);
     return true;
   }
-  const deadline = (job.bootedAt ?? 0) + context.identity.healthDeadline * 1000;
-  if (context.clock.now() < deadline) return false;
+  if (!overdue) return false;
   await context.memory.apply({
     type: 'rejecting',
     bootId: status.bootId,

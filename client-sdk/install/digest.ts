@@ -8,21 +8,26 @@ import type { VerifiedImage } from './installer.ts';
  * Reads the file to its end, after it is durable, and compares length and digest.
  * @throws Refusal `IMAGE_LENGTH` or `IMAGE_DIGEST`
  */
-export async function checkImage(files: Files, file: string, image: VerifiedImage): Promise<void> {
+export async function checkFile(files: Files, file: string, image: VerifiedImage): Promise<void> {
   const handle = await files.open(file);
   try {
     await handle.sync();
-    if (handle.size !== image.length) {
-      throw new Refusal('IMAGE_LENGTH', `${file} holds ${handle.size} bytes of ${image.length}`);
-    }
-    const hash = createHash('sha256');
-    for await (const chunk of handle.chunks()) hash.update(chunk);
-    // A digest of public bytes is no secret: an ordinary comparison will do.
-    const seen = hash.digest('hex');
-    if (seen !== image.sha256) {
-      throw new Refusal('IMAGE_DIGEST', `${file} holds ${seen}, wanted ${image.sha256}`);
-    }
+    await checkBytes(handle.chunks(), image);
   } finally {
     await handle.close();
   }
+}
+
+/** @throws Refusal `IMAGE_LENGTH` or `IMAGE_DIGEST` */
+export async function checkBytes(chunks: AsyncIterable<Uint8Array>, image: VerifiedImage): Promise<void> {
+  const hash = createHash('sha256');
+  let length = 0;
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    length += chunk.length;
+  }
+  if (length !== image.length) throw new Refusal('IMAGE_LENGTH', `${length} bytes of ${image.length}`);
+  // A digest of public bytes is no secret: an ordinary comparison will do.
+  const seen = hash.digest('hex');
+  if (seen !== image.sha256) throw new Refusal('IMAGE_DIGEST', `${seen} in the place of ${image.sha256}`);
 }

@@ -5,7 +5,7 @@
  *
  * | Step         | Inactive slot                                | Next boot       |
  * |--------------|----------------------------------------------|-----------------|
- * | `intake`     | unbootable, may hold a part of the image     | the booted slot |
+ * | `intake`     | unbootable where the bytes go straight there | the booted slot |
  * | `install`    | whole, digest checked, still unbootable      | the booted slot |
  * | `activate`   | bootable, on trial                           | this slot, once |
  * | *boot*       | is the booted slot now, on trial             | the other slot  |

@@ -19,7 +19,7 @@ import {
   taking,
 } from './boot-record.ts';
 import type { BootRecord, SlotName, SlotRecord } from './boot-record.ts';
-import { checkImage } from './digest.ts';
+import { checkFile } from './digest.ts';
 import type { Installer, SlotStatus, VerifiedImage } from './installer.ts';
 
 const BOOT = 'boot.json';
@@ -76,7 +76,7 @@ export function slotFiles(folder: string | Files): Installer {
     async install(image) {
       const slot = await slotTaking(files, image);
       try {
-        await checkImage(files, fileOf(slot), image);
+        await checkFile(files, fileOf(slot), image);
       } catch (error) {
         await edit((boot) => taking(boot, image, false));
         await empty(files, slot);
@@ -87,7 +87,7 @@ export function slotFiles(folder: string | Files): Installer {
     async activate(image) {
       const slot = await slotTaking(files, image);
       // Staged may be days ago: what becomes bootable now is looked at now.
-      await checkImage(files, fileOf(slot), image);
+      await checkFile(files, fileOf(slot), image);
       await edit(activating);
     },
     async commit() {
