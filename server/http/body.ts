@@ -10,10 +10,15 @@ import { ApiError, type FieldProblem } from './api-error.ts';
  */
 export function jsonBody(limit: number): RequestHandler {
   return async (request, _response, next) => {
-    const body: unknown = parseJson(await readBody(request, limit));
-    request.body = body;
+    await readJson(request, limit);
     next();
   };
+}
+
+/** The same within a handler that has something to check first. */
+export async function readJson(request: Request, limit: number): Promise<void> {
+  const body: unknown = parseJson(await readBody(request, limit));
+  request.body = body;
 }
 
 async function readBody(request: Request, limit: number): Promise<Buffer> {

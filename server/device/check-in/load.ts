@@ -76,7 +76,7 @@ async function lockVisitors(
   return new Map(rows.map((row) => [row.serial, visitorOf(row)]));
 }
 
-function visitorOf(row: Row<'chargers'>): Visitor {
+export function visitorOf(row: Row<'chargers'>): Visitor {
   return {
     serial: row.serial,
     product: row.product,
@@ -99,7 +99,8 @@ function visitorOf(row: Row<'chargers'>): Visitor {
   };
 }
 
-async function liveRollouts(
+/** Rollouts of these chargers' products that may have treated chargers and are still judged or taken back. */
+export async function liveRollouts(
   trx: Transaction<Database>,
   organisation: string,
   visitors: Map<string, Visitor>,

@@ -9,7 +9,7 @@ import type { Evidence } from './evidence.ts';
  */
 export async function writeEvidence(
   trx: Transaction<Database>,
-  batch: Batch,
+  batch: Pick<Batch, 'organisation'>,
   evidence: Evidence,
 ): Promise<void> {
   await writeBins(trx, batch.organisation, evidence);
