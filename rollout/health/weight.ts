@@ -8,6 +8,9 @@ export interface Baseline {
 /**
  * How much one unit of a charger's exposure counts: its own earlier rate, shrunk towards the mean with one event's worth of prior, over the
  * mean. `(κ·λ̄ + k)/(κ + e)/λ̄` with κ = 1/λ̄. Without it a few frail chargers, drawn into one cohort, pass for an effect. Design §5
+ *
+ * It is an estimate, and the detector takes it as known: what it is off by adds up over the watch. With a baseline several times as long as the
+ * watch that does not show; with one as long as the watch a single signal halts falsely up to about twice as often as its α.
  * @param meanRate λ̄: events per unit of exposure among the selected chargers when the rollout was created.
  */
 export function weight(baseline: Baseline, meanRate: number): number {
