@@ -143,6 +143,7 @@ async function open(deps: AgentDeps): Promise<Context> {
   const { identity, files, installer, host, transport, clock } = deps;
   const time = await TimeKeeper.open(files, clock, Date.parse(identity.buildTime));
   const trust = new TrustKeeper(files, transport, identity);
+  await trust.recall(time.floor);
   const context: Context = {
     identity,
     files,

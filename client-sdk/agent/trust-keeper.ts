@@ -12,7 +12,6 @@ export class TrustKeeper {
   readonly #files: Files;
   readonly #fetch: MetadataFetch;
   readonly #provisioning: { root: Uint8Array; product: string };
-  #seen: TrustHint | undefined;
   #result: TrustResult | undefined;
 
   constructor(files: Files, transport: Transport, provisioning: { root: Uint8Array; product: string }) {
@@ -21,18 +20,29 @@ export class TrustKeeper {
     this.#provisioning = provisioning;
   }
 
-  /** Undefined until the first refresh of this process. */
+  /** Takes up what an earlier run trusted, without the network. `now` is a time that is certainly past. */
+  async recall(now: number): Promise<void> {
+    try {
+      this.#result = await recallTrust({ files: this.#files, provisioning: this.#provisioning, now });
+    } catch (error) {
+      // Never refreshed yet, or torn: the first answer of the service brings it anew.
+      if (!(error instanceof Refusal)) throw error;
+    }
+  }
+
+  /** Undefined before the first refresh. */
   get current(): TrustResult | undefined {
     return this.#result;
   }
 
   /** Whether `hint` names nothing that is not trusted, and valid, already. */
   isCurrent(hint: TrustHint, now: number): boolean {
+    const known = this.#result;
     return (
-      this.#result !== undefined &&
-      this.#seen?.timestamp === hint.timestamp &&
-      this.#seen.rootVersion === hint.rootVersion &&
-      now < this.#result.set.timestamp.expires
+      known !== undefined &&
+      hint.rootVersion === known.set.root.version &&
+      now < known.set.timestamp.expires &&
+      Buffer.from(hint.timestamp).equals(known.timestampBytes)
     );
   }
 
@@ -48,9 +58,27 @@ export class TrustKeeper {
       ...(previous ? { previous } : {}),
     });
     this.#result = result;
-    this.#seen = { timestamp: hint.timestamp, rootVersion: hint.rootVersion };
     return result;
   }
+}
+
+/**
+ * What the charger trusted last, from its own disk.
+ * @throws Refusal where that does not verify at `now`, or where there is nothing yet
+ */
+export function recallTrust(input: {
+  files: Files;
+  provisioning: { root: Uint8Array; product: string };
+  now: number;
+}): Promise<TrustResult> {
+  const { files } = input;
+  return refreshTrust({
+    ...input,
+    fetch: (path, maxBytes) =>
+      path === 'metadata/timestamp.json'
+        ? files.read('tuf/timestamp.json', maxBytes)
+        : Promise.resolve(undefined),
+  });
 }
 
 /** TUF files over the service's connection. */

@@ -2,6 +2,7 @@
  * Two slots as files in one folder: `slot-a`, `slot-b`, and `boot.json` for the boot loader. For chargers whose boot loader reads a
  * selector file, and for tests. The image is fetched straight into the inactive slot, so there is never a second copy of it.
  */
+import { discardDownload } from '../download/index.ts';
 import { diskFiles } from '../trust/index.ts';
 import type { Files } from '../trust/index.ts';
 import type { RunningImage } from '../protocol/index.ts';
@@ -112,11 +113,7 @@ async function slotTaking(files: Files, image: VerifiedImage): Promise<SlotName>
   return slot;
 }
 
-async function empty(files: Files, slot: SlotName): Promise<void> {
-  await files.remove(fileOf(slot));
-  // The download's checkpoint beside it, see client-sdk/download.
-  await files.remove(`${fileOf(slot)}.part.json`);
-}
+const empty = (files: Files, slot: SlotName): Promise<void> => discardDownload(files, fileOf(slot));
 
 function slotStatus(name: SlotName, record: SlotRecord | null): SlotStatus {
   if (!record?.whole) return { name, image: undefined, bootable: false };
