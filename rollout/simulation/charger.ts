@@ -1,6 +1,6 @@
 import type { Exposure, Signal } from '@tidegate/client-sdk/protocol';
 import { gamma, streamKey, uniform } from './hash.ts';
-import { inBlocks, type Session, sessionAt, sessionIn } from './sessions.ts';
+import { type Session, sessionAt, sessionsIn } from './sessions.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -91,19 +91,17 @@ export function chargerModel(traits: ChargerTraits): ChargerModel {
     return { at, signal: kind.signal, code: code ?? kind.codes[0], severity: 4 };
   };
 
-  const ofSession = (session: Session, storm: number): ModelEvent[] => {
-    const strikes = (place: number, chance: number) =>
-      uniform(sessions, session.index * 8 + place) < Math.min(1, chance * perSession * storm);
-    const event = (signal: keyof typeof PER_SESSION, at: number): ModelEvent => ({
-      at,
-      signal,
-      code: PER_SESSION[signal].code,
-      severity: 5,
-    });
+  const ofSession = (session: Session): ModelEvent[] => {
+    const strike = (place: number, signal: keyof typeof PER_SESSION, at: number): ModelEvent[] => {
+      const { chance, code } = PER_SESSION[signal];
+      const strikes =
+        uniform(sessions, session.index * 8 + place) < chance * perSession * stormAt(storms, at);
+      return strikes ? [{ at, signal, code, severity: 5 }] : [];
+    };
     return [
-      ...(strikes(4, PER_SESSION.failedStart.chance) ? [event('failedStart', session.from)] : []),
-      ...(strikes(5, PER_SESSION.authError.chance) ? [event('authError', session.from)] : []),
-      ...(strikes(6, PER_SESSION.abnormalStop.chance) ? [event('abnormalStop', session.to)] : []),
+      ...strike(4, 'failedStart', session.from),
+      ...strike(5, 'authError', session.from),
+      ...strike(6, 'abnormalStop', session.to),
     ];
   };
 
@@ -120,13 +118,10 @@ export function chargerModel(traits: ChargerTraits): ChargerModel {
         const event = inMinute(minute, image);
         if (event !== null && within(event.at)) events.push(event);
       }
-      for (const block of inBlocks(from, to)) {
-        const session = sessionIn(sessions, traits.siteType, block);
-        if (session === null) continue;
+      for (const session of sessionsIn(sessions, traits.siteType, from, to)) {
         attempts += within(session.from) ? 1 : 0;
         transactions += within(session.to) ? 1 : 0;
-        const storm = stormAt(storms, session.from);
-        events.push(...ofSession(session, storm).filter((event) => within(event.at)));
+        events.push(...ofSession(session).filter((event) => within(event.at)));
       }
       const connectorHours = hours * (traits.connectors ?? 2);
       events.sort((a, b) => a.at - b.at || (a.signal < b.signal ? -1 : 1));

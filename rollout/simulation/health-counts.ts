@@ -25,34 +25,38 @@ export class Repeats {
 
 /** Earlier events and exposure by charger and signal, and the mean rates over the fleet. */
 export class Baselines {
-  readonly #bySignal = new Map<Signal, Map<string, Baseline>>();
-  readonly #rates = new Map<Signal, number>();
+  readonly #held = new Map<string, Record<Signal, Baseline>>();
+  readonly #weights = new Map<string, Record<Signal, number>>();
 
   add(serial: string, exposure: Exposures, events: Counted): void {
+    const held = this.#held.get(serial) ?? perSignal(() => ({ events: 0, exposure: 0 }));
+    this.#held.set(serial, held);
     for (const signal of SIGNAL_NAMES) {
-      const bySerial = this.#bySignal.get(signal) ?? new Map<string, Baseline>();
-      this.#bySignal.set(signal, bySerial);
-      const held = bySerial.get(serial) ?? { events: 0, exposure: 0 };
-      held.events += events[signal] ?? 0;
-      held.exposure += exposure[SIGNALS[signal].exposure] ?? 0;
-      bySerial.set(serial, held);
+      held[signal].events += events[signal] ?? 0;
+      held[signal].exposure += exposure[SIGNALS[signal].exposure] ?? 0;
     }
   }
 
-  /** Fixes the mean rates, as the service does when a rollout is created. */
+  /** Fixes mean rates and weights, as the service does when a rollout is created. */
   freeze(): void {
-    for (const [signal, bySerial] of this.#bySignal) this.#rates.set(signal, meanRate(bySerial.values()));
+    const all = [...this.#held.values()];
+    const rates = perSignal((signal) => meanRate(all.map((held) => held[signal])));
+    for (const [serial, held] of this.#held) {
+      this.#weights.set(
+        serial,
+        perSignal((signal) => weight(held[signal], rates[signal])),
+      );
+    }
   }
 
   weight(serial: string, signal: Signal): number {
-    const baseline = this.#bySignal.get(signal)?.get(serial) ?? { events: 0, exposure: 0 };
-    return weight(baseline, this.#rates.get(signal) ?? 0);
+    return this.#weights.get(serial)?.[signal] ?? 1;
   }
 }
 
 /** The bins of one rollout: events and weighted exposure by signal, of treated and of control. */
 export class Bins {
-  readonly #bins = new Map<string, SignalBin>();
+  readonly #bins = new Map<number, Record<Signal, SignalBin>>();
 
   add(
     from: number,
@@ -62,21 +66,23 @@ export class Bins {
     events: Counted,
     baselines: Baselines,
   ): void {
+    const bins = this.#bins.get(from) ?? perSignal((signal) => ({ signal, from, ...NOTHING }));
+    this.#bins.set(from, bins);
     for (const signal of SIGNAL_NAMES) {
       const units = (exposure[SIGNALS[signal].exposure] ?? 0) * baselines.weight(charger.serial, signal);
-      const count = events[signal] ?? 0;
-      if (units === 0 && count === 0) continue;
-      const key = `${signal} ${from}`;
-      const bin = this.#bins.get(key) ?? { signal, from, ...NOTHING };
+      const bin = bins[signal];
       bin[treated ? 'treatedExposure' : 'controlExposure'] += units;
-      bin[treated ? 'treatedEvents' : 'controlEvents'] += count;
-      this.#bins.set(key, bin);
+      bin[treated ? 'treatedEvents' : 'controlEvents'] += events[signal] ?? 0;
     }
   }
 
   all(): SignalBin[] {
-    return [...this.#bins.values()];
+    return [...this.#bins.values()].flatMap((bins) => SIGNAL_NAMES.map((signal) => bins[signal]));
   }
 }
 
 const NOTHING = { treatedEvents: 0, treatedExposure: 0, controlEvents: 0, controlExposure: 0 };
+
+function perSignal<T>(make: (signal: Signal) => T): Record<Signal, T> {
+  return Object.fromEntries(SIGNAL_NAMES.map((signal) => [signal, make(signal)])) as Record<Signal, T>;
+}

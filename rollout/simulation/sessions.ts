@@ -1,6 +1,7 @@
 import { uniform } from './hash.ts';
 
 const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 /** Charging sessions are laid out in blocks of two hours, at most one each, so that whether one is active at a time costs one look. */
 const BLOCK = 120 * MINUTE;
 
@@ -20,9 +21,9 @@ const BUSY: Record<string, (hour: number) => number> = {
 };
 
 /** The session of one block, or null. It ends a quarter of an hour before the block does at the latest. */
-export function sessionIn(key: number, siteType: string, index: number): Session | null {
+function sessionIn(key: number, siteType: string, index: number): Session | null {
   const start = index * BLOCK;
-  const hour = new Date(start).getUTCHours();
+  const hour = Math.floor(start / HOUR) % 24;
   const busy = (BUSY[siteType] ?? BUSY['retail'])?.(hour) ?? 0;
   if (uniform(key, index * 8) >= busy) return null;
   const from = start + Math.floor(uniform(key, index * 8 + 1) * 45) * MINUTE;
@@ -35,9 +36,12 @@ export function sessionAt(key: number, siteType: string, at: number): Session | 
   return session !== null && at >= session.from && at < session.to ? session : null;
 }
 
-/** Blocks that overlap [from, to). */
-export function inBlocks(from: number, to: number): number[] {
-  const first = Math.floor(from / BLOCK);
-  const last = to > from ? Math.ceil(to / BLOCK) : first;
-  return Array.from({ length: last - first }, (_, i) => first + i);
+/** Sessions of the blocks that overlap [from, to). */
+export function sessionsIn(key: number, siteType: string, from: number, to: number): Session[] {
+  const found: Session[] = [];
+  for (let index = Math.floor(from / BLOCK); index * BLOCK < to; index++) {
+    const session = sessionIn(key, siteType, index);
+    if (session !== null) found.push(session);
+  }
+  return found;
 }
