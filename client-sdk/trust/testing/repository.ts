@@ -8,7 +8,6 @@ import { sha256, testKey, type TestKey } from './keys.ts';
 export const PRODUCT = 'acme.dc150';
 /** The time at which everything here is valid. */
 export const NOW = Date.parse('2026-11-22T12:00:00Z');
-const DAY = 24 * 60 * 60 * 1000;
 
 export interface RawTargets {
   _type: 'targets';
@@ -35,7 +34,7 @@ export function signed(body: object, keys: readonly TestKey[]): Buffer {
 }
 
 export function inDays(days: number): string {
-  return new Date(NOW + days * DAY).toISOString().replace('.000Z', 'Z');
+  return new Date(NOW + Math.round(days * 86_400) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 function keyMap(keys: readonly TestKey[]): Record<string, unknown> {

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import type { KeyBuilder, TrustPolicy } from '../protocol/index.ts';
+import { parseCustom } from './custom.ts';
+import { parsePolicy, productPolicyOf } from './policy.ts';
+import { testKey } from './testing/keys.ts';
+import { expectRefusal } from './testing/refused.ts';
+import { custom, policy } from './testing/releases.ts';
+import { inDays, PRODUCT } from './testing/repository.ts';
+
+const builder = testKey('p256');
+const director = testKey();
+
+function changed(change: (raw: TrustPolicy) => void): Buffer {
+  const raw = structuredClone(policy(builder, director));
+  change(raw);
+  return Buffer.from(JSON.stringify(raw));
+}
+const first = (raw: TrustPolicy) => raw.products[PRODUCT]!.builders[0] as KeyBuilder;
+const identity = {
+  kind: 'identity' as const,
+  issuer: 'https://ci.example',
+  workflow: 'https://ci.example/acme/fw/release.yml',
+  ref: 'refs/tags/v*',
+  state: 'active' as const,
+};
+
+describe('parsePolicy', () => {
+  it('reads what is well-formed', () => {
+    expect(parsePolicy(changed(() => {}))).toMatchObject(policy(builder, director));
+    const ed25519 = policy(testKey(), director);
+    expect(parsePolicy(Buffer.from(JSON.stringify(ed25519)))).toMatchObject(ed25519);
+    parsePolicy(changed((raw) => raw.products[PRODUCT]!.builders.push(identity)));
+  });
+
+  it.each<[string, (raw: TrustPolicy) => void]>([
+    ['an unknown member', (raw) => Object.assign(raw, { surprise: true })],
+    ['a key id that is not the key’s', (raw) => (first(raw).keyId = '0'.repeat(64))],
+    [
+      'a director key id that is not the key’s',
+      (raw) => (raw.directors['acme']!.keys[0]!.keyId = '0'.repeat(64)),
+    ],
+    [
+      'a director key that is not Ed25519',
+      (raw) => (raw.directors['acme']!.keys[0]!.publicKey = builder.pem),
+    ],
+    ['retirement without its time', (raw) => (first(raw).state = 'retired')],
+    ['a time of retirement on an active key', (raw) => (first(raw).retiredAt = inDays(0))],
+    ['an emergency floor above the cap', (raw) => (raw.products[PRODUCT]!.emergencyFloor = 11)],
+    ['a product name with a slash', (raw) => (raw.products['acme/dc150'] = raw.products[PRODUCT]!)],
+    ['any branch', (raw) => raw.products[PRODUCT]!.builders.push({ ...identity, ref: '*' })],
+    [
+      'a pattern inside a ref',
+      (raw) => raw.products[PRODUCT]!.builders.push({ ...identity, ref: 'refs/*/v1' }),
+    ],
+    [
+      'a ref inside the workflow',
+      (raw) =>
+        raw.products[PRODUCT]!.builders.push({
+          ...identity,
+          workflow: 'https://ci.example/a@refs/heads/main',
+        }),
+    ],
+    ['version 0', (raw) => (raw.version = 0)],
+  ])('refuses %s', (_, change) => {
+    expectRefusal('POLICY_MALFORMED', () => parsePolicy(changed(change)));
+  });
+
+  it('refuses what is no JSON, and what is too long', () => {
+    expectRefusal('POLICY_MALFORMED', () => parsePolicy(Buffer.from('{"_type":')));
+    expectRefusal('POLICY_MALFORMED', () => parsePolicy(Buffer.alloc(300 * 1024, 0x20)));
+  });
+
+  it('knows no product that is not named, not even by the prototype', () => {
+    const parsed = parsePolicy(changed(() => {}));
+    for (const product of ['acme.ac22', 'constructor', '__proto__']) {
+      expectRefusal('BUILDER_UNKNOWN', () => productPolicyOf(parsed, product));
+    }
+  });
+});
+
+describe('parseCustom', () => {
+  const side = { path: `${PRODUCT}/a.json`, sha256: '0'.repeat(64), length: 1 };
+  const fallback = { path: `${PRODUCT}/a.raucb`, sha256: '0'.repeat(64), expires: inDays(1), auto: false };
+
+  it('reads what is well-formed', () => {
+    const full = custom({ fallback: [fallback], bundles: [side], sbom: side, cves: ['CVE-2026-1'] });
+    expect(parseCustom(full)).toEqual(full);
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['an unknown member', { ...custom(), surprise: 1 }],
+    ['no hardware', custom({ hardware: [] })],
+    ['a negative security version', custom({ securityVersion: -1 })],
+    ['a version that is no version', custom({ version: '1.2' })],
+    ['a fallback of another product', custom({ fallback: [{ ...fallback, path: 'acme.ac22/a.raucb' }] })],
+    ['a bundle outside its product', custom({ bundles: [{ ...side, path: '../a.json' }] })],
+    ['an sbom of another product', custom({ sbom: { ...side, path: 'acme.ac22/a.json' } })],
+    ['an expiry that is no time', custom({ fallback: [{ ...fallback, expires: 'never' }] })],
+  ])('refuses %s', (_, value) => {
+    expectRefusal('TARGET_MALFORMED', () => parseCustom(value));
+  });
+});
