@@ -1,6 +1,6 @@
 /** The state directory: `./.tidegate`, or what `TIDEGATE_HOME` names. */
 import { access, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { writeWhole } from '../whole-file.ts';
 import type { CommandContext } from './context.ts';
 import { CommandError } from './errors.ts';
@@ -67,6 +67,11 @@ export async function writeCeremony(home: Home, ceremony: Ceremony): Promise<voi
 
 export function personKey(home: Home, person: string, name: string): string {
   return join(home.keys, person, `${name}.key.json`);
+}
+
+/** How to name a key on the command line, from where the person is. */
+export function keyHint(home: Home, cwd: string, name: string): string {
+  return join(relative(cwd, home.keys) || '.', '<you>', `${name}.key.json`);
 }
 
 /**

@@ -27,7 +27,8 @@ export function versionNumber(option: string, text: string): string {
 
 export function hardwareIds(text: string): string[] {
   const ids = list(text).map((id) => matching('--hardware', id, HARDWARE));
-  if (new Set(ids).size !== ids.length) throw new CommandError('OPTION_INVALID', `--hardware ${text}`);
+  if (ids.length === 0 || new Set(ids).size !== ids.length)
+    throw new CommandError('OPTION_INVALID', `--hardware ${text}`);
   return ids;
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../repository/index.ts';
 import { type CommandContext, now } from './context.ts';
 import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
-import { exists, type Home, homeOf, readCeremony } from './home.ts';
+import { exists, type Home, homeOf, keyHint, readCeremony } from './home.ts';
 import { holdersHere } from './keyring.ts';
 import { collect, productId, versionNumber } from './options.ts';
 import { listProposals, proposalFile, saveProposal } from './proposals.ts';
@@ -93,7 +93,7 @@ async function propose(context: CommandContext, image: string, options: ProposeO
       `Proposal: ${file}`,
       checked.status.complete
         ? 'Next: tidegate publish'
-        : `Next, by another of them: tidegate release cosign ${product}@${version} --key keys/<you>/${product}.key.json`,
+        : `Next, by another of them: tidegate release cosign ${product}@${version} --key ${keyHint(home, context.cwd, product)}`,
     ],
   };
 }

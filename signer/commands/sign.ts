@@ -5,7 +5,7 @@ import { attestProvenance, hashFile } from '../attest/index.ts';
 import { hintOf } from '../keys/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { type CommandContext, now } from './context.ts';
-import { homeOf, personKey } from './home.ts';
+import { homeOf, keyHint, personKey } from './home.ts';
 import { openKey } from './keyring.ts';
 import { hardwareIds, productId, unreadable, versionNumber, wholeNumber } from './options.ts';
 import { report, type Result } from './result.ts';
@@ -53,10 +53,11 @@ async function sign(context: CommandContext, file: string, options: SignOptions)
     hardware: hardwareIds(options.hardware),
     securityVersion: wholeNumber('--security-version', options.securityVersion, 0, MAX_SECURITY_VERSION),
   };
+  const home = homeOf(context);
   const keyFile = options.key ?? context.env['TIDEGATE_BUILD_KEY'];
   const signer = await openKey(
     context,
-    keyFile ? resolve(context.cwd, keyFile) : personKey(homeOf(context), 'ci', 'build'),
+    keyFile ? resolve(context.cwd, keyFile) : personKey(home, 'ci', 'build'),
   );
   const path = resolve(context.cwd, file);
   const image = await hashFile(path).catch(unreadable(path));
@@ -79,7 +80,7 @@ async function sign(context: CommandContext, file: string, options: SignOptions)
       `  sha256 ${image.sha256}, ${image.length} bytes; build key ${hint.slice(0, 8)}`,
       `Bundle: ${out}`,
       `Next: tidegate release propose ${file} --bundle ${options.out ?? `${file}.sigstore.json`} --product ${product} \\`,
-      `        --version ${version} --hardware ${hardware.join(',')} --security-version ${securityVersion} --key keys/<you>/${product}.key.json`,
+      `        --version ${version} --hardware ${hardware.join(',')} --security-version ${securityVersion} --key ${keyHint(home, context.cwd, product)}`,
     ],
   };
 }

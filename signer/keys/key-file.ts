@@ -16,8 +16,8 @@ export interface ScryptCost {
   p: number;
 }
 
-/** 128 MiB and some tenths of a second a guess. OWASP Password Storage Cheat Sheet, scrypt. */
-export const SCRYPT_COST: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
+/** 32 MiB and some tenths of a second a guess. OWASP Password Storage Cheat Sheet, scrypt. */
+export const SCRYPT_COST: ScryptCost = { N: 2 ** 15, r: 8, p: 3 };
 
 /** A file may not make its reader use more than this, however it was made. */
 const SCRYPT_LIMIT: ScryptCost = { N: 2 ** 20, r: 16, p: 4 };
