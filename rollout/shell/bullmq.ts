@@ -31,6 +31,12 @@ const WORKER_OPTIONS = {
 
 type Processor = (job: { data: RolloutRef }) => Promise<void>;
 
+/** A doorbell whose queue can be asked whether it answers. */
+export interface QueueDoorbell extends Doorbell {
+  /** Rejects when the queue does not answer. */
+  check(): Promise<void>;
+}
+
 interface Backend {
   queue: Queue<RolloutRef>;
   worker(processor: Processor): Worker<RolloutRef>;
@@ -38,7 +44,7 @@ interface Backend {
 }
 
 /** On the same PostgreSQL as everything else, in a schema of its own. Migrates it. */
-export async function postgresDoorbell(url: string, log: Log): Promise<Doorbell> {
+export async function postgresDoorbell(url: string, log: Log): Promise<QueueDoorbell> {
   const { createPostgresBackend, runMigrations, withBackend } = await import('bullmq');
   const { Client } = await import('pg');
   const client = new Client({ connectionString: url });
@@ -62,7 +68,7 @@ export async function postgresDoorbell(url: string, log: Log): Promise<Doorbell>
 }
 
 /** On Redis or Valkey. */
-export async function redisDoorbell(url: string, log: Log): Promise<Doorbell> {
+export async function redisDoorbell(url: string, log: Log): Promise<QueueDoorbell> {
   const { Queue: RedisQueue, Worker: RedisWorker } = await import('bullmq');
   const { Redis } = await import('ioredis');
   // A ring fails at once while Redis is away, instead of holding up the request that rings; the sweeper makes up for it.
@@ -86,7 +92,7 @@ export async function redisDoorbell(url: string, log: Log): Promise<Doorbell> {
   });
 }
 
-async function doorbell(log: Log, backend: Backend): Promise<Doorbell> {
+async function doorbell(log: Log, backend: Backend): Promise<QueueDoorbell> {
   const { queue } = backend;
   queue.on('error', (error) => log.warn({ err: error }, 'The queue has a problem; the sweeper goes on.'));
   await queue.waitUntilReady();
@@ -104,6 +110,9 @@ async function doorbell(log: Log, backend: Backend): Promise<Doorbell> {
 
   return {
     ring,
+    async check() {
+      await queue.getWaitingCount();
+    },
     async listen(answer) {
       const worker = backend.worker(async ({ data }) => {
         try {

@@ -12,7 +12,7 @@ export {
 export { SILENT_LOG, type Log } from './log.ts';
 export { nextLook, SYSTEM, work, type WorkDeps } from './work.ts';
 export { act, type Acted, type PersonEvent } from './act.ts';
-export { sweep, sweepForever } from './sweep.ts';
-export { postgresDoorbell, redisDoorbell } from './bullmq.ts';
+export { sweep } from './sweep.ts';
+export { postgresDoorbell, redisDoorbell, type QueueDoorbell } from './bullmq.ts';
 export { memoryDoorbell } from './memory-doorbell.ts';
 export { MemoryRolloutStore, type MemoryAssignment, type MemoryCharger } from './memory-store.ts';

@@ -1,4 +1,3 @@
-import { setTimeout as wallSleep } from 'node:timers/promises';
 import type { WorkDeps } from './work.ts';
 
 /** Rollouts rung in one sweep; the rest is rung in the next. */
@@ -14,24 +13,4 @@ export async function sweep({
   const refs = new Map([...pending, ...due].map((ref) => [JSON.stringify([ref.organisation, ref.id]), ref]));
   for (const ref of refs.values()) await doorbell.ring(ref);
   return refs.size;
-}
-
-/**
- * Sweeps until aborted. It sleeps on the wall's clock and asks the fleet's what is due, so that a fleet whose time runs fast is
- * looked at no less often than one can.
- */
-export async function sweepForever(
-  deps: WorkDeps,
-  options: { everyMs: number; signal: AbortSignal },
-): Promise<void> {
-  while (!options.signal.aborted) {
-    try {
-      await sweep(deps);
-    } catch (error) {
-      deps.log.warn({ err: error }, 'The sweep failed; the next one makes up for it.');
-    }
-    await wallSleep(options.everyMs, undefined, { signal: options.signal, ref: false }).catch(
-      () => undefined,
-    );
-  }
 }

@@ -1,0 +1,85 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { CommandContext } from '@tidegate/signer/commands';
+import { loadConfig } from './config.ts';
+import { openLog } from './log.ts';
+import { type RunningService, startService } from './service.ts';
+
+const EXAMPLES = `
+Without configuration it runs a PostgreSQL of its own, keeps files in ./.tidegate, and makes its own CA.
+
+  TIDEGATE_HOME         state directory (default: ./.tidegate)
+  TIDEGATE_PORT         port (default: what "tidegate init" wrote)
+  DATABASE_URL          a PostgreSQL >= 15 instead of the embedded one
+  REDIS_URL             Redis or Valkey for the queue instead of PostgreSQL
+  TIDEGATE_LOG          file for the log (default: standard error; service/service.log on a terminal)
+  TIDEGATE_FLEET_CLOCK  file with the fleet's clock, for development and drills
+
+Examples:
+  $ tidegate start
+  $ TIDEGATE_PORT=9443 tidegate start --json
+  $ DATABASE_URL=postgresql://tidegate@db/tidegate REDIS_URL=redis://queue:6379 tidegate start
+
+Exit codes: 0 stopped by a signal, 1 could not start or ended by itself.`;
+
+/** `tidegate start`: runs until SIGTERM or SIGINT, or until the service ends by itself. */
+export function startCommand(context: CommandContext): Command {
+  return new Command('start')
+    .description('Run the service: device API, operator API, rollouts')
+    .option('--json', 'say where it is as one line of JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: { json?: boolean }) => {
+      const json = context.json || options.json === true;
+      try {
+        const failure = await run(context, json);
+        if (failure !== undefined) throw failure;
+      } catch (error) {
+        complain(context, error, json);
+      }
+    });
+}
+
+async function run(context: CommandContext, json: boolean): Promise<Error | undefined> {
+  const given = await loadConfig(context.env, context.cwd);
+  // On a terminal the log would bury the one line that matters.
+  const beside = process.stderr.isTTY ? join(given.folder, 'service.log') : undefined;
+  const config = { ...given, logFile: given.logFile ?? beside };
+  const signals = awaitSignal();
+  const service = await startService(config, openLog(config.logFile));
+  context.out(json ? JSON.stringify(place(service, config.home)) : sentence(service));
+  const asked = signals.then(() => service.stop());
+  const failure = await service.ended;
+  if (failure === undefined) await asked;
+  return failure;
+}
+
+function place(service: RunningService, home: string): Record<string, unknown> {
+  return { url: service.url, organisation: service.organisation, home, pid: process.pid };
+}
+
+function sentence(service: RunningService): string {
+  return `Tidegate is ready for ${service.organisation} at ${service.url} (operators: tidegate fleet list; readiness: ${service.url}/readyz; stop: Ctrl-C).`;
+}
+
+/** The first signal asks for an orderly stop; a second one, for people in a hurry, ends the process at once. */
+function awaitSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(1);
+        asked = true;
+        resolve();
+      });
+    }
+  });
+}
+
+function complain(context: CommandContext, error: unknown, json: boolean): void {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'FAILED';
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) context.out(JSON.stringify({ error: { code, message } }));
+  else context.err(`error ${code}: ${message}`);
+  if (context.exit === undefined) process.exitCode = 1;
+  else context.exit(1);
+}

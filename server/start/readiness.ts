@@ -1,0 +1,65 @@
+import { sql } from 'kysely';
+import type { Clock } from '@tidegate/client-sdk/protocol';
+import type { QueueDoorbell } from '@tidegate/rollout/shell';
+import type { Db } from '../db/index.ts';
+
+/** What the service cannot work without, each by name. */
+export interface Readiness {
+  ready: boolean;
+  checks: Record<'database' | 'queue' | 'repository', { ok: boolean; detail: string }>;
+}
+
+const PATIENCE_MS = 3_000;
+
+/** Asks each for real. Details are for whoever runs the service; they hold no addresses and no secrets. */
+export async function readiness(deps: {
+  db: Db;
+  doorbell: QueueDoorbell;
+  organisation: string;
+  clock: Clock;
+}): Promise<Readiness> {
+  const [database, queue, repository] = await Promise.all([
+    check('does not answer', async () => {
+      await sql`select 1`.execute(deps.db);
+      return 'answers';
+    }),
+    check('does not answer', async () => {
+      await deps.doorbell.check();
+      return 'answers';
+    }),
+    check('cannot be read', () => repositoryState(deps)),
+  ]);
+  const checks = { database, queue, repository };
+  return { ready: Object.values(checks).every(({ ok }) => ok), checks };
+}
+
+async function repositoryState({
+  db,
+  organisation,
+  clock,
+}: Parameters<typeof readiness>[0]): Promise<string> {
+  const row = await db
+    .selectFrom('repository')
+    .select('timestamp_expires_at')
+    .where('organisation', '=', organisation)
+    .executeTakeFirst();
+  if (row === undefined) throw new NotReady('nothing is published yet');
+  if (row.timestamp_expires_at.getTime() <= clock.now()) throw new NotReady('timestamp.json has expired');
+  return `timestamp.json is valid until ${row.timestamp_expires_at.toISOString()}`;
+}
+
+class NotReady extends Error {}
+
+async function check(failure: string, ask: () => Promise<string>): Promise<{ ok: boolean; detail: string }> {
+  let timer: NodeJS.Timeout | undefined;
+  const impatience = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new NotReady(`${failure} within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+  });
+  try {
+    return { ok: true, detail: await Promise.race([ask(), impatience]) };
+  } catch (error) {
+    return { ok: false, detail: error instanceof NotReady ? error.message : failure };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,139 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { fleetClock, systemClock } from '@tidegate/client-sdk/agent/clock';
+import type { Clock } from '@tidegate/client-sdk/protocol';
+import { type RolloutRef, work } from '@tidegate/rollout/shell';
+import { fileBlobs } from '@tidegate/signer/repository';
+import { PgRolloutStore } from '../db/index.ts';
+import { deviceRouter } from '../device/index.ts';
+import { DeviceAuthority } from '../identity/index.ts';
+import { operatorRouter } from '../operator/index.ts';
+import type { PublishingDeps } from '../publishing/index.ts';
+import { createApp } from './app.ts';
+import { bootstrap } from './bootstrap.ts';
+import type { ServiceConfig } from './config.ts';
+import { type Closing, openDatabases } from './databases.ts';
+import { StartError } from './errors.ts';
+import { openOnlineKeys } from './keys.ts';
+import { listen, stopListening } from './listen.ts';
+import { runLoops } from './loops.ts';
+import { openLog } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { periodicTasks } from './periodic.ts';
+import { readiness } from './readiness.ts';
+import { serverCertificate } from './tls.ts';
+
+export interface RunningService {
+  /** What people on this machine call it. */
+  url: string;
+  organisation: string;
+  /** Resolves when it has stopped: with nothing after `stop`, with the error when it ended by itself. */
+  ended: Promise<Error | undefined>;
+  /** Lets requests under way finish, then closes everything in the reverse order of its start. */
+  stop(): Promise<void>;
+}
+
+/** Requests under way get this long at a stop. */
+const GRACE_MS = 5_000;
+
+/**
+ * Starts the service and resolves when it is ready.
+ * @throws StartError, DatabaseError, KeyError, AuthorityError; whatever was started by then is stopped again.
+ */
+export async function startService(
+  config: ServiceConfig,
+  log: Logger = openLog(config.logFile),
+): Promise<RunningService> {
+  const closing: Closing = [];
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= closeAll(closing, log));
+  const { promise: ended, resolve: end } = Promise.withResolvers<Error | undefined>();
+  const fail = (error: Error): void => {
+    log.fatal({ err: error }, 'The service ends.');
+    void stop().then(() => end(error));
+  };
+  try {
+    const port = await compose(config, log, closing, fail);
+    const url = `https://localhost:${port}`;
+    log.info({ url, organisation: config.organisation }, 'Ready.');
+    return { url, organisation: config.organisation, ended, stop: () => stop().then(() => end(undefined)) };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The composition root: the one place that knows every room. Returns the port. */
+async function compose(
+  config: ServiceConfig,
+  log: Logger,
+  closing: Closing,
+  fail: (error: Error) => void,
+): Promise<number> {
+  const { organisation, folder } = config;
+  const clock = openClock(config, log);
+  const metrics = createMetrics();
+  const front = createApp(log, metrics);
+
+  // The port first: a second service on it is refused before it touches anything.
+  const authority = await DeviceAuthority.open(join(folder, 'ca'), systemClock);
+  const tls = async () => ({
+    ...(await serverCertificate(join(folder, 'tls'), authority, systemClock.now())),
+    ca: authority.certificate,
+  });
+  const { server, port } = await listen(front.app, await tls(), config.port);
+  const stopServing = (): Promise<void> => stopListening(server, GRACE_MS);
+  closing.push(stopServing);
+
+  const [{ db, doorbell }, keys] = await Promise.all([
+    openDatabases(config, log, closing, fail),
+    openOnlineKeys(join(folder, 'online')),
+  ]);
+  const blobs = fileBlobs(join(folder, 'tuf'));
+  const store = new PgRolloutStore(db, clock);
+  const staging = join(folder, 'staging');
+  const publishing: PublishingDeps = { organisation, db, blobs, staging, keys, clock };
+  await bootstrap(config, publishing, authority, log);
+
+  const { director } = keys;
+  const report = (error: unknown): void => log.error({ err: error }, 'Something failed behind a request.');
+  const device = { organisation, db, clock, wall: systemClock, director, authority, blobs, doorbell, report };
+  metrics.watch(db);
+  front.open({
+    db,
+    readiness: () => readiness({ db, doorbell, organisation, clock }),
+    device: deviceRouter(device),
+    operator: operatorRouter({ db, store, doorbell, clock, publishing }),
+  });
+
+  const shell = { store, doorbell, clock, log };
+  await doorbell.listen((ref: RolloutRef) => metrics.working(() => work(ref, shell)));
+  const abort = new AbortController();
+  const renewCertificate = async (): Promise<void> => server.setSecureContext(await tls());
+  const tasks = periodicTasks({ organisation, db, clock, shell, publishing, renewCertificate });
+  const loops = runLoops(tasks, clock, abort.signal, log);
+  closing.push(() => {
+    abort.abort();
+    return loops;
+  });
+  // Stopped first of all, so that no request meets a closed database.
+  closing.push(stopServing);
+  return port;
+}
+
+function openClock(config: ServiceConfig, log: Logger): Clock {
+  if (config.fleetClock === undefined) return systemClock;
+  log.warn({ file: config.fleetClock }, 'The fleet lives on a clock of its own: for development and drills.');
+  try {
+    return fleetClock(config.fleetClock);
+  } catch (cause) {
+    const detail = `TIDEGATE_FLEET_CLOCK: ${config.fleetClock} is no clock.`;
+    throw new StartError('CONFIG_INVALID', detail, { cause });
+  }
+}
+
+async function closeAll(closing: Closing, log: Logger): Promise<void> {
+  for (const close of closing.toReversed()) {
+    await close().catch((error: unknown) => log.error({ err: error }, 'Something did not close.'));
+  }
+}
