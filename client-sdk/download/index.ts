@@ -1,7 +1,8 @@
 /** Fetches one image: resumable, bounded, digest-checked, never slower than a minimum rate, in memory of O(chunk). Design §1. */
 import { Refusal, type Clock } from '../protocol/index.ts';
 import type { Files } from '../trust/files.ts';
-import { Partial } from './partial.ts';
+import { checkpointPath } from './checkpoint.ts';
+import { PartialImage } from './partial-image.ts';
 import { atMinimumRate, untilAborted } from './rate.ts';
 import { etagOf, meaningOf, type DownloadResponse } from './response.ts';
 
@@ -23,7 +24,7 @@ export interface DownloadOptions {
   /** Bytes. */
   length: number;
   files: Files;
-  /** Where the image goes, in `files`. Until it is whole, `<file>.part.json` lies beside it. */
+  /** Where the image goes, in `files`. A checkpoint, `<file>.part.json`, lies beside it; `discardDownload` removes both. */
   file: string;
   fetch: DownloadFetch;
   /** The wall's clock: bytes arrive in its time. */
@@ -38,7 +39,7 @@ export interface DownloadOptions {
 
 /**
  * Resolves when `file` holds exactly the signed bytes and they are on the medium. After a refusal with DOWNLOAD_FAILED or
- * DOWNLOAD_TOO_SLOW the caller tries again later, and it goes on where it stopped.
+ * DOWNLOAD_TOO_SLOW the caller tries again later, and it goes on where it stopped. An image that is there already is hashed, not fetched.
  * @throws Refusal DOWNLOAD_FAILED, DOWNLOAD_TOO_SLOW, IMAGE_LENGTH, IMAGE_DIGEST: the last path's; the reason of `signal`.
  */
 export async function downloadImage(options: DownloadOptions): Promise<void> {
@@ -55,10 +56,16 @@ export async function downloadImage(options: DownloadOptions): Promise<void> {
   throw last;
 }
 
+/** Removes an image, whole or partial, that is not wanted any more. */
+export async function discardDownload(files: Files, file: string): Promise<void> {
+  await files.remove(checkpointPath(file));
+  await files.remove(file);
+}
+
 async function fetchFrom(path: string, options: DownloadOptions): Promise<void> {
   const handle = await options.files.open(options.file);
   try {
-    const image = await Partial.resume(handle, options);
+    const image = await PartialImage.resume(handle, options);
     if (handle.size < options.length) await receive(path, image, options);
     await image.finish();
   } finally {
@@ -66,7 +73,7 @@ async function fetchFrom(path: string, options: DownloadOptions): Promise<void> 
   }
 }
 
-async function receive(path: string, image: Partial, options: DownloadOptions): Promise<void> {
+async function receive(path: string, image: PartialImage, options: DownloadOptions): Promise<void> {
   const { clock, minimumRate, rateWindow = 30_000, signal } = options;
   try {
     await atMinimumRate({ clock, minimumRate, window: rateWindow }, signal, async (signal, count) => {
@@ -82,7 +89,7 @@ async function receive(path: string, image: Partial, options: DownloadOptions): 
   }
 }
 
-async function ask(path: string, image: Partial, options: DownloadOptions, signal: AbortSignal) {
+async function ask(path: string, image: PartialImage, options: DownloadOptions, signal: AbortSignal) {
   const response = await breakable(options.fetch(path, { range: image.range, signal }), signal);
   const etag = etagOf(response);
   // The service's file ends before ours, or is another one: nothing here can be gone on from.

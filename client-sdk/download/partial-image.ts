@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Refusal } from '../protocol/index.ts';
 import type { AppendFile, Files } from '../trust/files.ts';
-import { checkpointPath, restore, writeCheckpoint } from './checkpoint.ts';
+import { restore, writeCheckpoint } from './checkpoint.ts';
 
 export interface Image {
   sha256: string;
@@ -16,7 +16,7 @@ export interface Image {
 const CHECKPOINT_BYTES = 4 * 1024 * 1024;
 
 /** The bytes of one image that are there, with their hash. */
-export class Partial {
+export class PartialImage {
   etag: string | undefined;
   #vouchedFor: number;
   #hash: Hash;
@@ -31,9 +31,9 @@ export class Partial {
     this.#vouchedFor = handle.size;
   }
 
-  static async resume(handle: AppendFile, options: Image): Promise<Partial> {
+  static async resume(handle: AppendFile, options: Image): Promise<PartialImage> {
     const { hash, etag } = await restore(options.files, options.file, handle, options.sha256);
-    return new Partial(handle, options, hash, etag);
+    return new PartialImage(handle, options, hash, etag);
   }
 
   get size(): number {
@@ -81,7 +81,7 @@ export class Partial {
 
   /** @throws Refusal DOWNLOAD_FAILED when bytes are missing; IMAGE_DIGEST when they are not the signed ones. */
   async finish(): Promise<void> {
-    const { length, sha256, files, file } = this.#options;
+    const { length, sha256 } = this.#options;
     if (this.size < length) {
       await this.checkpoint();
       throw new Refusal('DOWNLOAD_FAILED', `${this.size} of ${length} bytes arrived`);
@@ -92,7 +92,6 @@ export class Partial {
       await this.settle(refusal);
       throw refusal;
     }
-    await this.#handle.sync();
-    await files.remove(checkpointPath(file));
+    await this.checkpoint();
   }
 }
