@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { putInPlace, syncFolder } from '../whole-file.ts';
 import {
@@ -16,6 +16,8 @@ import {
 
 /** Below the root, so that a rename stays on one file system; no key reaches it, because it begins with a dot. */
 const ASIDE = '.aside';
+/** What a killed process left aside is removed when nothing can be writing it any more. */
+const ASIDE_AGE_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Blobs as files below a folder. A put is written aside, synced, moved into place, and its folder synced.
@@ -24,6 +26,7 @@ const ASIDE = '.aside';
  */
 export function fileBlobs(root: string): BlobStore {
   const replacing = oneAtATime();
+  let swept = false;
   const pathOf = (key: string): string => {
     checkKey(key);
     return join(root, ...key.split('/'));
@@ -34,6 +37,8 @@ export function fileBlobs(root: string): BlobStore {
       const path = pathOf(key);
       const aside = join(root, ASIDE, randomBytes(12).toString('hex'));
       await mkdir(join(root, ASIDE), { recursive: true, mode: 0o700 });
+      if (!swept) await sweep(join(root, ASIDE));
+      swept = true;
       try {
         await writeAside(aside, key, body, options);
         await makeFolder(root, dirname(path));
@@ -59,6 +64,14 @@ export function fileBlobs(root: string): BlobStore {
       await syncFolder(dirname(path)).catch(ifMissing(undefined));
     },
   };
+}
+
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const left = await stat(path).catch(ifMissing(undefined));
+    if (left !== undefined && left.mtimeMs < Date.now() - ASIDE_AGE_MS) await rm(path, { force: true });
+  }
 }
 
 async function writeAside(aside: string, key: string, body: BlobBody, options: PutOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileBlobs, memoryBlobs } from '@tidegate/signer/repository';
@@ -27,4 +27,13 @@ it('files: a put that fails leaves nothing aside', async () => {
     code: 'BLOB_DIGEST',
   });
   expect(await readdir(folder, { recursive: true })).toEqual(['.aside']);
+});
+
+it('files: what a killed process left aside goes after a day, and not before', async () => {
+  const folder = await newFolder();
+  await mkdir(join(folder, '.aside'));
+  for (const name of ['old', 'new']) await writeFile(join(folder, '.aside', name), 'half');
+  await utimes(join(folder, '.aside', 'old'), 1, 1);
+  await fileBlobs(folder).put('a', Buffer.from('x'));
+  expect(await readdir(join(folder, '.aside'))).toEqual(['new']);
 });
