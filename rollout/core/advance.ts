@@ -1,7 +1,8 @@
+import type { Signal } from '@tidegate/client-sdk/protocol';
 import { enoughExposure } from '@tidegate/rollout/health';
 import { accepted, currentStep, to, withStep } from './change.ts';
 import { membersOf, tolerated } from './stop.ts';
-import type { Decision, Hold, Observation, Rollout, Step } from './types.ts';
+import type { Decision, Hold, Observation, Rollout, SignalBin, Step } from './types.ts';
 
 const HOUR = 3_600_000;
 
@@ -65,7 +66,8 @@ function reachGate(rollout: Rollout, step: Step, observation: Observation, now: 
 
 const HOLDS: Record<Hold, string> = {
   EXPOSURE: 'its soak time is over, but its chargers have not reported enough charger-hours.',
-  CONTROL: 'no charger without the release reported at the same time, so that nothing could be compared.',
+  CONTROL:
+    'for most of what its chargers reported, no charger without the release reported at the same time to compare with.',
 };
 
 function reasonToHold(rollout: Rollout, step: Step, observation: Observation, since: number): Hold | null {
@@ -74,10 +76,19 @@ function reasonToHold(rollout: Rollout, step: Step, observation: Observation, si
   // The hold-back is the control: with it there is nobody left to compare with, and it is not asked for.
   if (step.kind === 'holdBack') return null;
   const binLength = rollout.plan.detector.binMinutes * 60_000;
-  const compared = observation.bins.some(
-    (bin) => bin.from + binLength > since && bin.treatedExposure > 0 && bin.controlExposure > 0,
-  );
-  return compared ? null : 'CONTROL';
+  return wasCompared(observation.bins.filter((bin) => bin.from + binLength > since)) ? null : 'CONTROL';
+}
+
+/** Whether, for some signal, at least half of the treated exposure stands beside control exposure of the same bin. */
+function wasCompared(bins: SignalBin[]): boolean {
+  const compared = new Map<Signal, { beside: number; all: number }>();
+  for (const { signal, treatedExposure, controlExposure } of bins) {
+    const sum = compared.get(signal) ?? { beside: 0, all: 0 };
+    sum.all += treatedExposure;
+    if (controlExposure > 0) sum.beside += treatedExposure;
+    compared.set(signal, sum);
+  }
+  return [...compared.values()].some(({ beside, all }) => beside > 0 && beside >= all / 2);
 }
 
 /** Invariant 5: only here does a next step open, in a tick whose evidence has just been judged. */

@@ -85,7 +85,7 @@ function resume(rollout: Rollout, event: PersonEvent, now: number): Decision {
 function haltByPerson(rollout: Rollout, event: PersonEvent, rollBackNext: boolean, now: number): Decision {
   if (!isIn(rollout, 'RUNNING', 'PAUSED', 'COMPLETED')) return wrongStatus(rollout, event);
   const { by, reason } = event;
-  const sentence = `${by} halted it: ${reason}`;
+  const sentence = `Ordered by ${by}: ${reason}`;
   return halt(rollout, { at: now, kind: 'person', sentence, by, reason }, rollBackNext, now);
 }
 

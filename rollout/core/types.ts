@@ -178,7 +178,7 @@ export interface Evidence {
 /**
  * Why a step that has soaked long enough is still held: no evidence is a hold, never a pass.
  * - `EXPOSURE`: its treated chargers have not reported enough charger-hours.
- * - `CONTROL`: no charger without the release reported at the same time, so that the detector could not compare.
+ * - `CONTROL`: for most of what they reported, no charger without the release reported at the same time: the detector could not compare.
  */
 export type Hold = 'EXPOSURE' | 'CONTROL';
 

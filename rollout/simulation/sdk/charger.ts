@@ -34,6 +34,8 @@ export interface SimulatedChargerOptions {
   model: () => ChargerModel;
   /** Two slot files, unless told. */
   body?: Body;
+  /** HTTPS with its own certificate, unless told. */
+  transport?: Transport;
   onEvent?: (news: AgentNews) => void;
 }
 
@@ -50,7 +52,7 @@ export async function simulatedCharger(options: SimulatedChargerOptions): Promis
   const state = path.join(folder, 'state');
   await mkdir(state, { recursive: true, mode: 0o700 });
   const body = options.body ?? (await slotBody(folder, identity));
-  const transport = await connect(options, state);
+  const transport = options.transport ?? (await connect(options, state));
   const agent = new Agent({
     identity,
     files: diskFiles(state),
