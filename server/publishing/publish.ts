@@ -10,7 +10,7 @@ import { dropStaged } from './staging.ts';
 import { requireNobodyStranded } from './strand.ts';
 import { listedDigests } from './digests.ts';
 import type { Publication, Published, Publisher, PublishingDeps } from './types.ts';
-import { mirrorTimestamp, recordPublication, storeDocuments } from './write.ts';
+import { mirrorTimestamp, recordPublication, requireRootsUnseen, storeDocuments } from './write.ts';
 
 /**
  * One publication, whole or not at all.
@@ -57,6 +57,7 @@ async function publishLocked(
     current === undefined
       ? []
       : await requireNobodyStranded(deps, trx, { current, candidate, changes }, publication.strand, now);
+  await requireRootsUnseen(deps, candidate);
   await storeDocuments(deps, candidate, changes);
   await recordPublication(deps, trx, { candidate, changes, publisher, at: new Date(now) });
   const published = summary(candidate, changes);

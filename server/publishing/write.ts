@@ -2,6 +2,7 @@
 import { sql, type Transaction } from 'kysely';
 import { POLICY_TARGET, type ReleaseTarget, SIGSTORE_ROOT_TARGET } from '@tidegate/client-sdk/protocol';
 import type { Database, NewRow } from '../db/index.ts';
+import { ApiError } from '../http/index.ts';
 import { metadataKey, targetKey, TIMESTAMP_KEY } from '@tidegate/signer/repository';
 import type { Candidate } from './candidate.ts';
 import { collect, sha256Of } from './current.ts';
@@ -32,6 +33,19 @@ export async function storeDocuments(
   await putMetadata(deps, 'snapshot', snapshot.version, snapshot.bytes);
   // Last, because clients look for the next root by its name before they read anything else.
   for (const root of roots) await putMetadata(deps, 'root', root.version, root.bytes);
+}
+
+/**
+ * A root is found by its name alone, so one that a crash left behind may have been trusted already: no other takes its place.
+ * @throws ApiError `ROLE_VERSION`
+ */
+export async function requireRootsUnseen(deps: PublishingDeps, { roots }: Candidate): Promise<void> {
+  for (const { version, bytes } of roots) {
+    const key = metadataKey('root', version);
+    const stored = await deps.blobs.get(key);
+    if (stored === undefined || (await collect(stored.body, key)).equals(bytes)) continue;
+    throw new ApiError('ROLE_VERSION', `Root ${version} was seen with other content.`, { pointer: '/roots' });
+  }
 }
 
 async function putTrustFile(deps: PublishingDeps, path: string, bytes: Buffer): Promise<void> {

@@ -1,19 +1,8 @@
-/** What every command is given; the composition root makes it from the process, tests make their own. */
-export interface CommandContext {
-  /** One line of the result, to standard output. */
-  out(line: string): void;
-  /** One line of progress or trouble, to standard error. */
-  err(line: string): void;
-  /** Whether `--json` was given before the command's name; each command takes it too. */
-  json: boolean;
-  env: Record<string, string | undefined>;
-  /** Relative paths start here. */
-  cwd: string;
-  /** Whether a person watches: progress bars are drawn then, else plain lines. */
-  tty: boolean;
-  /** Sets the exit code; the process's own when left out. */
-  exit?: (code: number) => void;
-  /** Draws over the current line of a terminal; without it progress is written as lines. */
+import type { CommandContext as SignerContext } from '@tidegate/signer/commands';
+
+/** The same for all rooms; on a terminal these commands also draw progress. */
+export interface CommandContext extends SignerContext {
+  /** Writes to the terminal as it is, with control characters. Standard error when left out. */
   draw?: (text: string) => void;
 }
 

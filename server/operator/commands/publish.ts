@@ -1,0 +1,186 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Command } from 'commander';
+import { filesOf, findProposal, homeOf, listProposals } from '@tidegate/signer/commands';
+import {
+  type PublicationStep,
+  type Metadata,
+  publicationSteps,
+  releasesOf,
+  type Targets,
+} from '@tidegate/signer/repository';
+import type { Published } from '../../publishing/index.ts';
+import type { ServiceClient } from './client.ts';
+import { CommandError, type CommandContext, EXIT } from './context.ts';
+import { collect } from './options.ts';
+import { allPages } from './pages.ts';
+import { type CommonOptions, newCommand, type Result, run, type Session } from './run.ts';
+import { bytes } from './table.ts';
+import { uploadProgress } from './upload-progress.ts';
+
+type Options = CommonOptions & { strand: string[]; reason?: string };
+
+export function publishCommand(context: CommandContext): Command {
+  return newCommand(
+    'publish [proposal]',
+    'Send what is signed and not yet published to the service: releases, products, policy',
+    [
+      'publish                                   (everything that has its signatures)',
+      'publish acme.dc150@1.2.0                  (and fail if it lacks signatures)',
+      'publish --strand acme.dc150/dc150-1.0.0.img   (knowingly leave chargers on it behind)',
+    ],
+  )
+    .option('--strand <path>', 'an image that this knowingly strands; may be repeated', collect, [])
+    .option('--reason <text>', 'why; for the audit log')
+    .action((proposal: string | undefined, options: Options) =>
+      run(context, options, (session) => publish(context, session, proposal, options)),
+    );
+}
+
+interface Versions {
+  root: number;
+  targets: number;
+  roles: Record<string, number>;
+}
+
+async function publish(
+  context: CommandContext,
+  session: Session,
+  name: string | undefined,
+  options: Options,
+): Promise<Result> {
+  const { service } = session;
+  const home = homeOf(context);
+  const before = await service.get<Versions>('/repository');
+  const steps = await publicationSteps(home.repository, before);
+  if (name !== undefined) await requireSigned(context, name, steps, before);
+  const here = await localFiles(context);
+  const known = new Set((await allPages<{ path: string }>(service, '/releases')).map(({ path }) => path));
+  const done: Published[] = [];
+  for (const step of steps) {
+    for (const file of listedFiles(step, known)) await uploadMissing(context, session, file, here);
+    const reason = options.reason ?? `publish ${name ?? 'what is signed'}`;
+    done.push(await service.post<Published>('/publications', { ...step, strand: options.strand, reason }));
+  }
+  const releases = done.flatMap((published) => published.releases);
+  const versions = done.at(-1)?.versions ?? before;
+  return {
+    json: { changed: done.some(({ changed }) => changed), releases, versions, steps: done.length },
+    lines:
+      done.length === 0
+        ? ['Everything that is signed is published already.']
+        : [
+            ...releases.map(({ product, version }) => `Published ${product} ${version}.`),
+            `The service has root ${versions.root}, targets ${versions.targets}${roleWords(versions.roles)}.`,
+            ...releases.map(
+              ({ product, version }) =>
+                `Next: tidegate rollout create --product ${product} --version ${version} --reason …`,
+            ),
+          ],
+  };
+}
+
+function roleWords(roles: Record<string, number>): string {
+  return Object.entries(roles)
+    .map(([product, version]) => `, ${product} ${version}`)
+    .join('');
+}
+
+/** The named release must be among what goes out, or be out already; else its signatures are missing. */
+async function requireSigned(
+  context: CommandContext,
+  name: string,
+  steps: PublicationStep[],
+  published: Versions,
+): Promise<void> {
+  const { proposal } = await findProposal(homeOf(context), context.cwd, name);
+  const wanted = filesOf(proposal).image;
+  const isListed = steps.some((step) =>
+    releasesIn(step).some(({ path, sha256 }) => path === wanted.path && sha256 === wanted.sha256),
+  );
+  if (isListed || (published.roles[proposal.product] ?? 0) >= proposal.role.signed.version) return;
+  throw new CommandError(
+    EXIT.failed,
+    'SIGNATURES_MISSING',
+    `${proposal.product} ${proposal.version} lacks signatures. Let the others run: tidegate release cosign`,
+  );
+}
+
+interface LocalFile {
+  length: number;
+  open(): Readable;
+}
+
+/** Images and bundles of the proposals on this machine, by digest. */
+async function localFiles(context: CommandContext): Promise<Map<string, LocalFile>> {
+  const files = new Map<string, LocalFile>();
+  for (const { proposal } of await listProposals(homeOf(context))) {
+    const { image, bundles } = filesOf(proposal);
+    const path = resolve(context.cwd, image.file);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined) {
+      files.set(image.sha256, { length: found.size, open: () => createReadStream(path) });
+    }
+    for (const bundle of bundles) {
+      files.set(bundle.sha256, { length: bundle.bytes.length, open: () => Readable.from([bundle.bytes]) });
+    }
+  }
+  return files;
+}
+
+interface Listed {
+  path: string;
+  sha256: string;
+}
+
+function releasesIn(step: PublicationStep) {
+  return Object.values(step.products).flatMap((text) => releasesOf(JSON.parse(text) as Metadata<Targets>));
+}
+
+/** What the step's new releases refer to. */
+function listedFiles(step: PublicationStep, known: ReadonlySet<string>): Listed[] {
+  return releasesIn(step)
+    .filter(({ path }) => !known.has(path))
+    .flatMap(({ path, sha256, custom }) => [
+      { path, sha256 },
+      ...custom.bundles,
+      ...(custom.sbom === null ? [] : [custom.sbom]),
+    ]);
+}
+
+async function uploadMissing(
+  context: CommandContext,
+  { service, interactive, json }: Session,
+  file: Listed,
+  here: ReadonlyMap<string, LocalFile>,
+): Promise<void> {
+  if (await isThere(service, file)) return;
+  const local = here.get(file.sha256);
+  if (local === undefined) {
+    throw new CommandError(
+      EXIT.failed,
+      'FILE_MISSING',
+      `${file.path} (SHA-256 ${file.sha256}) is neither at the service nor in a proposal here. Publish from the machine that has it.`,
+    );
+  }
+  const progress = uploadProgress(context, {
+    name: `${file.path} (${bytes(local.length)})`,
+    length: local.length,
+    interactive,
+    json,
+  });
+  await service.put(`/uploads/${file.sha256}`, local.open().on('data', progress.chunk), local.length);
+  progress.end();
+}
+
+async function isThere(service: ServiceClient, { path, sha256 }: Listed): Promise<boolean> {
+  try {
+    await service.get(`/uploads/${sha256}`, { path });
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError && error.code === 'NOT_FOUND') return false;
+    throw error;
+  }
+}
