@@ -1,3 +1,5 @@
+import { ApiError } from '../http/index.ts';
+
 /** What became of one request of a batch: a value, or the error that is its own. */
 export type Outcome<R> = { ok: true; value: R } | { ok: false; error: unknown };
 
@@ -25,9 +27,14 @@ export class GroupCommit<T, R> {
     this.#longest = limits.queue;
   }
 
-  /** @returns undefined when too many wait already. */
-  submit(request: T): Promise<Outcome<R>> | undefined {
-    if (this.#waiting.length >= this.#longest) return undefined;
+  /** Its outcome; `UNAVAILABLE` at once when too many wait already. */
+  submit(request: T): Promise<Outcome<R>> {
+    if (this.#waiting.length >= this.#longest) {
+      const error = new ApiError('UNAVAILABLE', 'Too many requests wait.', {
+        headers: { 'Retry-After': '5' },
+      });
+      return Promise.resolve({ ok: false, error });
+    }
     return new Promise((settle) => {
       this.#waiting.push({ request, settle });
       if (!this.#busy) void this.#drain();

@@ -43,9 +43,6 @@ export function deviceRouter(deps: DeviceDeps): Router {
     const charger = await identify(deps, request);
     await readJson(request, LIMITS.checkInBody);
     const outcome = await checkIns.submit({ charger, body: parseFields(checkInSchema, request.body) });
-    if (outcome === undefined) {
-      throw new ApiError('UNAVAILABLE', 'Too many check-ins wait.', { headers: { 'Retry-After': '5' } });
-    }
     if (!outcome.ok) throw outcome.error;
     response.json(outcome.value);
   });

@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import type { AssignmentReport, DirectiveTarget } from '@tidegate/client-sdk/protocol';
-import { IN_FLIGHT, type AssignmentState, type Rollout } from '@tidegate/rollout/core';
+import { IN_FLIGHT, type AssignmentState, type Rollout, isTreated } from '@tidegate/rollout/core';
 import { type Database, moveAssignment } from '../../db/index.ts';
 import type { Wish } from '../directive.ts';
 import type { Batch, Held, Visitor, Watched } from './batch.ts';
@@ -68,8 +68,8 @@ async function wayBack(
   const { rollout } = watched;
   const { fallback } = held;
   if (fallback === null || !GOES_BACK.has(rollout.status)) return undefined;
-  // Silent past its deadline and here again: it gets as long as the others had.
-  if (held.state === 'LOST' && held.activatedAt !== null) {
+  // It had been given up, or turns up on the release: it gets as long as the others had.
+  if (isTreated(held)) {
     const deadlineAt = batch.now + rollout.plan.deadlineHours * HOUR;
     if (!(await apply(trx, visitor, held, { kind: 'rollBack', deadlineAt }, batch))) return LATER;
   }

@@ -1,0 +1,244 @@
+import * as fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { HealthEvent, Signal } from '@tidegate/client-sdk/protocol';
+import { checkInBatch } from './check-in/check-in.ts';
+import { markSilent } from './index.ts';
+import {
+  type Fleet,
+  NEW,
+  ORG,
+  type TestCharger,
+  addCharger,
+  addChargers,
+  checkIn,
+  checkInBody,
+  confirm,
+  makeFleet,
+  report,
+  startRollout,
+} from './test-fleet.ts';
+
+const HOUR = 3_600_000;
+let fleet: Fleet;
+
+beforeAll(async () => {
+  fleet = await makeFleet();
+});
+afterEach(async () => {
+  expect(fleet.service.errors).toEqual([]);
+  for (const table of [
+    'hard_events',
+    'signal_bins',
+    'step_exposure',
+    'step_counts',
+    'assignments',
+  ] as const) {
+    await fleet.db.deleteFrom(table).execute();
+  }
+  await fleet.db.deleteFrom('rollouts').execute();
+  await fleet.db.deleteFrom('last_events').execute();
+  await fleet.db.deleteFrom('chargers').execute();
+  fleet.clock.pass(24);
+});
+afterAll(() => fleet.close());
+
+function event(signal: Signal, minutesAgo: number, code = 'x', severity?: number): HealthEvent {
+  const at = new Date(fleet.clock.now() - minutesAgo * 60_000).toISOString();
+  return { at, signal, code, ...(severity === undefined ? {} : { severity }) };
+}
+
+const charger = async (serial: string) =>
+  await fleet.db.selectFrom('chargers').selectAll().where('serial', '=', serial).executeTakeFirstOrThrow();
+
+/** Sums over all bins of a signal. */
+async function sums(signal: Signal) {
+  const rows = await fleet.db.selectFrom('signal_bins').selectAll().where('signal', '=', signal).execute();
+  const sum = (pick: (row: (typeof rows)[number]) => number) => rows.reduce((all, row) => all + pick(row), 0);
+  return {
+    treated: [sum((row) => row.treated_events), sum((row) => row.treated_exposure)],
+    control: [sum((row) => row.control_events), sum((row) => row.control_exposure)],
+  };
+}
+
+/** Offered, confirmed and booted. */
+async function treat(one: TestCharger): Promise<void> {
+  await confirm(fleet, one, (await checkIn(fleet, one)).said.assignment ?? '');
+}
+const onNew = { running: { sha256: NEW, version: '1.1.0', securityVersion: 1 } };
+
+test('a report counts once, however often it comes, and gaps do not stop what follows', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const reports = [report(fleet, 1, { events: [event('fault', 30)] }, 0), report(fleet, 2), report(fleet, 5)];
+  expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(5);
+  expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(5);
+  expect((await checkIn(fleet, one, { reports: [report(fleet, 4)] })).acknowledged).toBe(5);
+  expect((await charger('SN-1')).baseline).toMatchObject({
+    fault: [1, 6],
+    offline: [0, 3],
+    failedStart: [0, 12],
+  });
+});
+
+test('committed, then killed before the answer: the report that comes again counts once', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const body = checkInBody({ reports: [report(fleet, 1, { events: [event('fault', 30)] })] });
+  const certificateSha256 = (await charger('SN-1')).certificate_sha256 ?? '';
+  const identity = {
+    organisation: ORG,
+    serial: 'SN-1',
+    product: '',
+    hardware: '',
+    site: '',
+    certificateSha256,
+  };
+  // The transaction commits, and its answer goes nowhere.
+  await checkInBatch(fleet.deps, [{ charger: identity, body }]);
+  expect((await checkIn(fleet, one, { reports: body.reports })).acknowledged).toBe(1);
+  expect((await charger('SN-1')).baseline).toMatchObject({ fault: [1, 2] });
+});
+
+test('one charger that calls many times at once is counted once', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const reports = [report(fleet, 1), report(fleet, 2)];
+  const said = await Promise.all(Array.from({ length: 8 }, () => checkIn(fleet, one, { reports })));
+  expect(new Set(said.map(({ said: { sequence } }) => sequence)).size).toBe(8);
+  expect((await charger('SN-1')).baseline).toMatchObject({ offline: [0, 2] });
+});
+
+test('events within the window count once, by signal and code, and late ones in their own bin', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const two = await addCharger(fleet, 'SN-2');
+  await startRollout(fleet, [two]);
+  fleet.clock.pass(10);
+  const late = report(fleet, 1, { events: [event('fault', 270, 'a')] }, 4);
+  const now = report(fleet, 2, {
+    events: [
+      event('fault', 50, 'a'),
+      event('fault', 40, 'a'),
+      event('fault', 40, 'b'),
+      event('fault', 20, 'a'),
+    ],
+  });
+  await checkIn(fleet, one, { reports: [late, now] });
+  expect(await sums('fault')).toEqual({ treated: [0, 0], control: [4, 4] });
+  const bins = await fleet.db
+    .selectFrom('signal_bins')
+    .select('bin_start')
+    .where('control_events', '>', 0)
+    .orderBy('bin_start')
+    .execute();
+  expect((fleet.clock.now() - (bins[0]?.bin_start.getTime() ?? 0)) / HOUR).toBeGreaterThan(4);
+});
+
+test('treated from activation, control before, neither after going back', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  await startRollout(fleet, [one]);
+  fleet.clock.pass(4);
+  const late = report(fleet, 1, { events: [event('fault', 150)] }, 2);
+  await treat(one);
+  fleet.clock.pass(2);
+  const treated = report(fleet, 2, { sha256: NEW, events: [event('fault', 30)] });
+  await checkIn(fleet, one, { ...onNew, reports: [late, treated] });
+  expect(await sums('fault')).toEqual({ treated: [1, 2], control: [1, 2] });
+  fleet.clock.pass(2);
+  await checkIn(fleet, one, { reports: [report(fleet, 3, { events: [event('fault', 10)] })] });
+  expect(await sums('fault')).toEqual({ treated: [1, 2], control: [1, 2] });
+  const steps = await fleet.db
+    .selectFrom('step_exposure')
+    .select(['step', 'treated_charger_hours'])
+    .execute();
+  expect(steps).toEqual([{ step: 0, treated_charger_hours: 1 }]);
+});
+
+test("exposure is weighted by the charger's own earlier rate, and the baseline is frozen meanwhile", async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const baseline = JSON.stringify({ fault: [3, 100] });
+  await fleet.db.updateTable('chargers').set({ baseline }).execute();
+  await startRollout(fleet, []);
+  await fleet.db
+    .updateTable('rollouts')
+    .set({ mean_rates: JSON.stringify({ fault: 0.01 }) })
+    .execute();
+  fleet.clock.pass(2);
+  await checkIn(fleet, one, { reports: [report(fleet, 1, { events: [event('fault', 5)] })] });
+  // (1 + 3) / (1 + 0.01 × 100) = 2, over 2 connector-hours.
+  expect((await sums('fault')).control).toEqual([1, 4]);
+  expect((await charger('SN-1')).baseline).toEqual({ fault: [3, 100] });
+});
+
+test('hard events of treated chargers are noted once: severity 0, a forged image, a boot loop told one boot at a time', async () => {
+  const [a, b, c, d] = await addChargers(fleet, 4);
+  if (!a || !b || !c || !d) throw new Error('four chargers');
+  await startRollout(fleet, [a, b, c]);
+  for (const one of [a, b, c]) await treat(one);
+  fleet.clock.pass(2);
+  const tell = (one: TestCharger, sequence: number, events: HealthEvent[]) =>
+    checkIn(fleet, one, { ...onNew, reports: [report(fleet, sequence, { sha256: NEW, events })] });
+  await tell(a, 1, [event('fault', 5, 'Fire', 0), event('fault', 4, 'Smoke', 0)]);
+  await tell(b, 1, [event('security', 5, 'InvalidFirmwareSignature')]);
+  await tell(c, 1, [event('boot', 12)]);
+  await tell(c, 2, [event('boot', 8)]);
+  expect(await fleet.db.selectFrom('hard_events').select('serial').execute()).toHaveLength(2);
+  await tell(c, 3, [event('boot', 4)]);
+  // In control it is a fault of the fleet's, not of the release.
+  await checkIn(fleet, d, { reports: [report(fleet, 1, { events: [event('fault', 5, 'Fire', 0)] })] });
+  const hard = await fleet.db
+    .selectFrom('hard_events')
+    .select(['serial', 'code'])
+    .orderBy('serial')
+    .execute();
+  expect(hard).toEqual([
+    { serial: a.serial, code: 'Fire' },
+    { serial: b.serial, code: 'InvalidFirmwareSignature' },
+    { serial: c.serial, code: 'BOOT_LOOP' },
+  ]);
+});
+
+test('a charger cannot claim more time than has passed, nor time to come, nor fill the table with codes', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const later = new Date(fleet.clock.now() + HOUR).toISOString();
+  const greedy = report(fleet, 1, { exposure: { chargerHours: 1_000, connectorHours: 100_000 } });
+  const ahead = report(fleet, 2, { from: later, to: new Date(fleet.clock.now() + 2 * HOUR).toISOString() });
+  const events = Array.from({ length: 200 }, (_, i) => event('fault', 30, `code-${i}`));
+  const reports = [greedy, ahead, report(fleet, 3, { events })];
+  expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(3);
+  expect((await charger('SN-1')).baseline).toMatchObject({ offline: [0, 2], fault: [33, 66] });
+  expect(await fleet.db.selectFrom('last_events').select('code').execute()).toHaveLength(33);
+});
+
+test('whatever is sent in whatever order and however often, each report counts once', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  let sent = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ length: fc.integer({ min: 1, max: 4 }), again: fc.boolean() }), { maxLength: 5 }),
+      async (rounds) => {
+        for (const { length, again } of rounds) {
+          const reports = Array.from({ length }, (_, i) => report(fleet, sent + 1 + i)).reverse();
+          sent += length;
+          await Promise.all(Array.from({ length: again ? 3 : 1 }, () => checkIn(fleet, one, { reports })));
+        }
+        expect((await charger('SN-1')).baseline.offline?.[1] ?? 0).toBe(sent);
+      },
+    ),
+    { numRuns: 8, seed: 11 },
+  );
+});
+
+test('silence is one offline episode, and the same episode is not counted again when its charger tells of it', async () => {
+  const [one, booting] = await addChargers(fleet, 2);
+  if (!one || !booting) throw new Error('two chargers');
+  await startRollout(fleet, [booting]);
+  await treat(booting);
+  await checkIn(fleet, one);
+  fleet.clock.pass(2);
+  const options = { organisation: ORG, upSince: fleet.clock.now() - 24 * HOUR };
+  const young = { ...options, upSince: fleet.clock.now() - HOUR / 2 };
+  expect(await markSilent(fleet.db, fleet.clock.now(), young)).toMatchObject({ silent: 0 });
+  expect(await markSilent(fleet.db, fleet.clock.now(), options)).toMatchObject({ silent: 2 });
+  expect(await markSilent(fleet.db, fleet.clock.now(), options)).toMatchObject({ silent: 0 });
+  expect(await sums('offline')).toMatchObject({ treated: [0, 0], control: [1, 0] });
+  await checkIn(fleet, one, { reports: [report(fleet, 1, { events: [event('offline', 50)] })] });
+  expect((await sums('offline')).control).toEqual([1, 1]);
+  expect(await charger(one.serial)).toMatchObject({ online: true });
+});
