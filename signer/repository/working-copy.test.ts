@@ -8,9 +8,12 @@ import {
   addSignature,
   addTarget,
   bump,
+  delegateProduct,
   type Metadata,
+  newProductRole,
   newRoot,
   newTargets,
+  productRole,
   readWorkingCopy,
   type Root,
   topLevelRole,
@@ -79,6 +82,29 @@ it('is read from the root down, newest versions first', async () => {
 it('refuses a root that the one before did not sign', async () => {
   await writeDocument(folder, 'root', await rootOf([grace], 2, [grace]));
   await expect(readWorkingCopy(folder)).rejects.toMatchObject({ code: 'WORKING_COPY_BROKEN' });
+});
+
+it('refuses a root that only the one before signed', async () => {
+  await writeDocument(folder, 'root', await rootOf([frank], 2, [erin]));
+  await expect(readWorkingCopy(folder)).rejects.toMatchObject({ code: 'WORKING_COPY_BROKEN' });
+});
+
+it('refuses a product role that one of two signed', async () => {
+  const { root, targets } = await readWorkingCopy(folder);
+  const product = 'acme.dc150';
+  const quorum = { keys: [frank, grace], threshold: 2 };
+  const delegated = bump(delegateProduct(targets.metadata, product, quorum), 'targets', NOW);
+  const role = productRole(delegated, product);
+  await writeDocument(
+    folder,
+    'targets',
+    await addSignature(delegated, topLevelRole(root.metadata, 'targets'), erin),
+  );
+  const once = await addSignature(newProductRole(NOW), role, frank);
+  await writeDocument(folder, product, once);
+  await expect(readWorkingCopy(folder)).rejects.toMatchObject({ code: 'WORKING_COPY_BROKEN' });
+  await writeDocument(folder, product, await addSignature(once, role, grace));
+  expect((await readWorkingCopy(folder)).products.size).toBe(1);
 });
 
 it('refuses targets that were changed after they were signed', async () => {
