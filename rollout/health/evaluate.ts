@@ -37,17 +37,11 @@ export interface Verdict {
  * @param bins in any order; bins of one signal and start are added up.
  */
 export function evaluate(bins: readonly SignalBin[], detector: Plan['detector']): Verdict {
-  const present = SIGNAL_NAMES.filter((signal) =>
-    bins.some((bin) => bin.signal === signal && hasExposure(bin)),
-  );
+  const bySignal = grouped(bins);
+  const present = SIGNAL_NAMES.filter((signal) => bySignal.get(signal)?.some(hasExposure));
   const threshold = present.length / detector.alpha;
   const signals = present.map((signal) =>
-    evaluateSignal(
-      signal,
-      bins.filter((bin) => bin.signal === signal),
-      detector.ratios,
-      threshold,
-    ),
+    evaluateSignal(signal, bySignal.get(signal) ?? [], detector.ratios, threshold),
   );
   const worst = signals.reduce<SignalVerdict | null>(
     (most, each) => (most === null || each.lnM > most.lnM ? each : most),
@@ -98,6 +92,16 @@ function logMeanExp(values: readonly number[]): number {
   const top = Math.max(...values);
   const sum = values.reduce((total, value) => total + Math.exp(value - top), 0);
   return top + Math.log(sum / values.length);
+}
+
+function grouped(bins: readonly SignalBin[]): Map<Signal, SignalBin[]> {
+  const groups = new Map<Signal, SignalBin[]>();
+  for (const bin of bins) {
+    const group = groups.get(bin.signal);
+    if (group === undefined) groups.set(bin.signal, [bin]);
+    else group.push(bin);
+  }
+  return groups;
 }
 
 /** One bin per start, oldest first. */

@@ -9,12 +9,9 @@ export function streamKey(...words: string[]): number {
   return mix(hash);
 }
 
-/** A number in [0, 1) for place `index` of a stream. */
+/** A number in [0, 1) for place `index` of a stream; `index` is a whole number from 0 to 2³² − 1, e.g. minutes since the epoch. */
 export function uniform(key: number, index: number): number {
-  // Both halves of the index are mixed in: minutes since the epoch fit 32 bits, milliseconds do not.
-  const low = mix(key ^ Math.imul(index >>> 0, 0x9e3779b1));
-  const high = Math.floor(index / 0x1_0000_0000);
-  return mix(low + Math.imul(high + 1, 0x85ebca6b)) / 0x1_0000_0000;
+  return mix(key ^ Math.imul(index, 0x9e3779b1)) / 0x1_0000_0000;
 }
 
 /** Finaliser of MurmurHash3 with constants of lower bias (Wellons, "lowbias32"). */

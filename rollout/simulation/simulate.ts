@@ -82,7 +82,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     frozen: false,
     giveUpHours: options.giveUpHours ?? 200,
   };
-  while (world.now < start) pass(world, null);
+  burnIn(world, start);
   world.baselines.freeze();
   world.frozen = true;
   const good = roll(world, plan, 'A', seed);
@@ -101,12 +101,20 @@ export interface World {
   giveUpHours: number;
 }
 
+/** Nothing is decided yet, so that one report an hour is enough. */
+function burnIn(world: World, until: number): void {
+  while (world.now < until) {
+    world.now += HOUR;
+    for (const charger of world.fleet) checkIn(world, charger, null);
+  }
+}
+
 /** One step of time: the chargers whose turn it is check in, then the rollout is looked at. */
-function pass(world: World, run: RolloutRun | null): void {
+function pass(world: World, run: RolloutRun): void {
   world.now += STEP;
   const turn = Math.round(world.now / STEP) % 2;
   for (const charger of world.fleet) if (charger.phase === turn) checkIn(world, charger, run);
-  run?.tickIfDue(world.now);
+  run.tickIfDue(world.now);
 }
 
 function roll(world: World, plan: Plan, release: string, seed: string): RunResult {
