@@ -1,7 +1,6 @@
 /** A charger's identity: a key made on the device that never leaves it, and a certificate for it, got with a one-time token. */
 import { mkdir } from 'node:fs/promises';
 import { webcrypto, X509Certificate, createPrivateKey, createPublicKey } from 'node:crypto';
-import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { Refusal } from '../protocol/index.ts';
 import type { EnrolAnswer, EnrolRequest } from '../protocol/index.ts';
 import { diskFiles } from '../trust/index.ts';
@@ -39,12 +38,8 @@ export async function enrol({ provisioning, folder, token, transport }: Enrolmen
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const files = diskFiles(folder);
   const pair = await keyPair(files);
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    name: [{ CN: [serial] }, { O: [organisation] }],
-    keys: pair.keys,
-    signingAlgorithm: ALGORITHM,
-  });
-  const answer = await transport.enrol({ token, serial, hardware, csr: request.toString('pem') });
+  const csr = await requestFor(pair.keys, { serial, organisation });
+  const answer = await transport.enrol({ token, serial, hardware, csr });
   mustFit(answer.certificate, pair.pem);
   const certificate = `${answer.certificate.trim()}\n${answer.chain.trim()}\n`;
   await files.write(CERTIFICATE, Buffer.from(certificate));
@@ -57,6 +52,21 @@ export async function readIdentity(folder: string): Promise<ClientIdentity | und
   const [certificate, key] = [await files.read(CERTIFICATE), await files.read(KEY)];
   if (!certificate || !key) return undefined;
   return { certificate: certificate.toString('utf8'), key: key.toString('utf8') };
+}
+
+/** PKCS #10. The library is loaded here, because an enrolled charger never needs it again. */
+async function requestFor(
+  keys: webcrypto.CryptoKeyPair,
+  subject: { serial: string; organisation: string },
+): Promise<string> {
+  await import('reflect-metadata');
+  const { Pkcs10CertificateRequestGenerator } = await import('@peculiar/x509');
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: [{ CN: [subject.serial] }, { O: [subject.organisation] }],
+    keys,
+    signingAlgorithm: ALGORITHM,
+  });
+  return request.toString('pem');
 }
 
 interface KeyPair {

@@ -1,6 +1,6 @@
 /** Keeps the health buffer on disk (`health.json`) and fills it from the host. */
 import { SHA256 } from '../protocol/index.ts';
-import type { HealthReport, RefusalCode } from '../protocol/index.ts';
+import type { HealthReport } from '../protocol/index.ts';
 import type { Files } from '../trust/index.ts';
 import type { Host } from './host.ts';
 import { acknowledged, closed, emptyBuffer, noted, opened, rfc3339, sending, sent } from './health-buffer.ts';
@@ -58,7 +58,7 @@ export class HealthLog {
   }
 
   /** Notes that somebody offered this charger something forged. */
-  alarm(now: number, code: RefusalCode): void {
+  alarm(now: number, code: string): void {
     this.#buffer = noted(this.#buffer, { at: rfc3339(now), signal: 'security', code });
   }
 

@@ -8,6 +8,8 @@ export type { ClientIdentity, Enrolment } from './enrol.ts';
 export { httpsTransport } from './https.ts';
 export type { HttpsOptions, HttpsTransport } from './https.ts';
 export type { HealthMaterial, Host } from './host.ts';
+export { verifyOffline } from './offline.ts';
+export type { OfflineVerdict, TrustAge } from './offline.ts';
 export { parseProvisioning, readProvisioning } from './provisioning.ts';
 export type { HostCommands, InstallerConfig, Provisioning } from './provisioning.ts';
 export type { AgentEvent, AgentState, Job, Phase } from './state.ts';

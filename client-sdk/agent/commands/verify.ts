@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { Refusal } from '../../protocol/index.ts';
+import { identityOf } from '../open.ts';
+import { verifyOffline } from '../offline.ts';
+import { clockOf, provisioningOf, report } from './context.ts';
+import type { CommandContext, Result, SharedOptions } from './context.ts';
+
+interface VerifyOptions extends SharedOptions {
+  image: string;
+  bundle?: string;
+}
+
+export function verifyCommand(context: CommandContext): Command {
+  return new Command('verify')
+    .description('May this charger install this file? Judged by what it trusted last, without the network')
+    .requiredOption('--image <file>', 'the image')
+    .option('--bundle <file>', 'its Sigstore bundle (default: <image>.sigstore.json)')
+    .option('--config <file>', 'the provisioning file (default: TIDEGATE_CHARGER, else charger.json)')
+    .option('--json', 'answer in JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ tidegate-charger verify --image dc150-1.2.0.raucb
+  $ tidegate-charger verify --image fw.bin --bundle fw.bundle.json --json
+
+Exit code 0 means yes; 1 means no, and the message begins with the code of the rule that says so.`,
+    )
+    .action((options: VerifyOptions) => report(context, options, () => verify(context, options)));
+}
+
+async function verify(context: CommandContext, options: VerifyOptions): Promise<Result> {
+  const provisioning = await provisioningOf(context, options);
+  const image = resolve(context.cwd, options.image);
+  const { sha256, target, signer, trust } = await verifyOffline({
+    identity: await identityOf(provisioning),
+    stateFolder: provisioning.state,
+    image,
+    bundles: [
+      await readBundle(options.bundle ? resolve(context.cwd, options.bundle) : `${image}.sigstore.json`),
+    ],
+    clock: clockOf(context),
+  });
+  const { version, securityVersion } = target.custom;
+  return {
+    json: { ok: true, sha256, path: target.path, version, securityVersion, signer, trust },
+    lines: [
+      `${target.path}: version ${version}, security version ${securityVersion}, built by ${signer}`,
+      `This charger may install it, by what it trusted at ${trust.asOf} (${age(trust.ageSeconds)} ago).`,
+      ...(trust.expired
+        ? [`That has expired at ${trust.expires}: an update would ask the service first.`]
+        : []),
+    ],
+  };
+}
+
+async function readBundle(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Refusal('BUNDLE_MISSING', `cannot read ${path}`, { cause: error });
+  }
+}
+
+function age(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 2 * 3600) return `${Math.round(seconds / 60)} min`;
+  return seconds < 2 * 86_400 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
+}

@@ -1,0 +1,51 @@
+/** Takes up an agent's work where the last process left it. */
+import { randomBytes } from 'node:crypto';
+import { Refusal } from '../protocol/index.ts';
+import { systemClock } from './clock.ts';
+import type { AgentDeps, Context } from './context.ts';
+import { HealthLog } from './health-log.ts';
+import { Listener } from './listener.ts';
+import { freshState, Memory, readState } from './memory.ts';
+import type { AgentState } from './state.ts';
+import { TimeKeeper } from './time-keeper.ts';
+import { endUnknownTrial } from './trial.ts';
+import { TrustKeeper } from './trust-keeper.ts';
+
+/** Everything in the state folder may be missing: then the charger starts from its provisioning. */
+export async function start(deps: AgentDeps): Promise<Context> {
+  const { identity, files, installer, host, transport, clock } = deps;
+  const time = await TimeKeeper.open(files, clock, Date.parse(identity.buildTime));
+  const trust = new TrustKeeper(files, transport, identity);
+  await trust.recall(time.floor);
+  const context: Context = {
+    identity,
+    files,
+    installer,
+    host,
+    transport,
+    clock,
+    wall: deps.wall ?? systemClock,
+    random: deps.random ?? ((bytes) => randomBytes(bytes)),
+    memory: new Memory(files, await stateOf(deps)),
+    time,
+    trust,
+    health: await HealthLog.open(files, host, identity.healthBin * 1000),
+    listener: new Listener(identity, time, trust),
+    rebootAskedAt: undefined,
+  };
+  await endUnknownTrial(context);
+  return context;
+}
+
+async function stateOf({ identity, files, installer, onEvent }: AgentDeps): Promise<AgentState> {
+  try {
+    const state = await readState(files);
+    if (state) return { ...state, floor: Math.max(state.floor, identity.securityFloor) };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    onEvent?.({ type: 'refused', refusal: error });
+  }
+  const { booted, inactive, trial } = await installer.status();
+  // A trial proves nothing, so what was there before it is what is committed.
+  return freshState((trial ? inactive : booted).image ?? identity.factory, identity.securityFloor);
+}
