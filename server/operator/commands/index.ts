@@ -12,12 +12,13 @@ import { productCommand } from './products.ts';
 import { publishCommand } from './publish.ts';
 import { releaseCommand } from './releases.ts';
 import { rolloutCommand } from './rollouts.ts';
+import { simulateCommand } from './simulate-command.ts';
 import { siteCommand } from './sites.ts';
 
 export function operatorCommands(context: CommandContext): Command[] {
   return [
     siteCommand(context),
-    fleetCommand(context),
+    fleetCommand(context).addCommand(simulateCommand(context)),
     productCommand(context),
     publishCommand(context),
     releaseCommand(context),

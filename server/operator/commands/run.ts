@@ -31,9 +31,10 @@ Exit codes: 0 done · 1 refused or failed · 2 the command line is wrong · 3 th
 /** A command with the options that every command of this room has, and its examples in the help. */
 export function newCommand(nameAndArguments: string, description: string, examples: string[]): Command {
   const list = examples.map((example) => `  $ tidegate ${example}`).join('\n');
-  return new Command()
-    .name(nameAndArguments.split(' ')[0] ?? '')
-    .arguments(nameAndArguments.split(' ').slice(1).join(' '))
+  const [name = '', ...rest] = nameAndArguments.split(' ');
+  const command = new Command(name);
+  if (rest.length > 0) command.arguments(rest.join(' '));
+  return command
     .description(description)
     .option('--credential <file>', 'your credential file (default: TIDEGATE_CREDENTIAL)')
     .option('--json', 'answer in JSON')

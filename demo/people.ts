@@ -1,0 +1,47 @@
+/** The people of the demo. Each acts through the command line, with a key or a credential of their own. */
+import path from 'node:path';
+import { runTidegate } from '../tidegate.ts';
+
+/** `erin` and `frank` sign releases and `erin` publishes them; `alice` and `bob` operate the fleet. */
+export type Person = 'erin' | 'frank' | 'alice' | 'bob';
+
+export interface People {
+  /** Runs `tidegate …` as a person and gives what it answered with `--json`. Rejects with its error. */
+  as<T>(person: Person, ...args: string[]): Promise<T>;
+  /** Path of a person's credential for the service. */
+  credential(person: Person): string;
+}
+
+export class DemoCommandError extends Error {
+  override readonly name = 'DemoCommandError';
+}
+
+export function people(home: string, product: string, env: NodeJS.ProcessEnv): People {
+  const credential = (person: Person): string => path.join(home, 'credentials', `${person}.json`);
+  return {
+    credential,
+    async as<T>(person: Person, ...args: string[]): Promise<T> {
+      const out: string[] = [];
+      const err: string[] = [];
+      const code = await runTidegate([...args, '--json'], {
+        out: (line) => out.push(line),
+        err: (line) => err.push(line),
+        json: true,
+        env: {
+          ...env,
+          TIDEGATE_HOME: home,
+          TIDEGATE_CREDENTIAL: credential(person),
+          TIDEGATE_KEY: path.join(home, 'keys', person, `${product}.key.json`),
+        },
+        cwd: path.dirname(home),
+        tty: false,
+      });
+      if (code !== 0) {
+        throw new DemoCommandError(
+          `tidegate ${args.join(' ')} (as ${person}): ${[...err, ...out].join(' ')}`,
+        );
+      }
+      return JSON.parse(out.at(-1) ?? 'null') as T;
+    },
+  };
+}

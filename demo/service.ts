@@ -1,0 +1,94 @@
+/** The service as a process of its own, which is started again when it dies: a rollout must not notice. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import https from 'node:https';
+import path from 'node:path';
+
+const RESTART_MS = 300;
+const STOP_MS = 15_000;
+
+export interface ServiceOptions {
+  /** Folder of the checkout, where `tidegate.ts` is. */
+  root: string;
+  env: NodeJS.ProcessEnv;
+  logFile: string;
+  url: string;
+  onRestart: (count: number) => void;
+}
+
+export class Service {
+  readonly #options: ServiceOptions;
+  readonly #log: WriteStream;
+  #child: ChildProcess | undefined;
+  #stopping = false;
+  #restarts = 0;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#log = createWriteStream(options.logFile, { flags: 'a' });
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  start(): void {
+    const child = spawn(process.execPath, [path.join(this.#options.root, 'tidegate.ts'), 'start'], {
+      cwd: path.dirname(this.#options.logFile),
+      env: this.#options.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.pipe(this.#log, { end: false });
+    child.stderr.pipe(this.#log, { end: false });
+    child.once('exit', () => {
+      if (this.#stopping) return;
+      this.#restarts += 1;
+      this.#options.onRestart(this.#restarts);
+      setTimeout(() => {
+        if (!this.#stopping) this.start();
+      }, RESTART_MS);
+    });
+    this.#child = child;
+  }
+
+  /** Resolves once `/readyz` answers 200; rejects with the end of the log after `timeoutMs`. */
+  async ready(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (Date.now() < deadline) {
+      if ((await probe(`${this.#options.url}/readyz`)) === 200) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(
+      `The service was not ready within ${timeoutMs / 1000} s. Its log: ${this.#options.logFile}`,
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#child;
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      await gone;
+      clearTimeout(impatience);
+    }
+    this.#log.end();
+  }
+}
+
+/** Status of a GET on loopback. Only readiness is asked, so the certificate is not looked at. */
+function probe(url: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = https.get(url, { rejectUnauthorized: false, agent: false, timeout: 2000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on('error', () => resolve(undefined));
+    request.on('timeout', () => request.destroy());
+  });
+}
