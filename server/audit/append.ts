@@ -1,6 +1,6 @@
 import { type Transaction, sql } from 'kysely';
 import type { AuditEntry } from '@tidegate/rollout/shell';
-import type { Database } from '../db/index.ts';
+import type { Database } from '../db/schema.ts';
 import { GENESIS, auditHash } from './chain.ts';
 
 /**

@@ -2,8 +2,8 @@ import { X509Certificate, createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EnrolAnswer, EnrolRequest } from '@tidegate/client-sdk/protocol';
 import { verifyAudit } from '../audit/index.ts';
-import { type Fleet, HARDWARE, ORG, PRODUCT, START, checkInBody, makeFleet } from './test-fleet.ts';
-import { newKeyAndRequest } from './test-support.ts';
+import { type Fleet, HARDWARE, ORG, PRODUCT, START, checkInBody, makeFleet } from './testing/fleet.ts';
+import { newKeyAndRequest } from './testing/service.ts';
 
 let fleet: Fleet;
 let key: string;

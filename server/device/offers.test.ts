@@ -17,7 +17,7 @@ import {
   seed,
   startRollout,
   stateOf,
-} from './test-fleet.ts';
+} from './testing/fleet.ts';
 
 const onNew = { running: { sha256: NEW, version: '1.1.0', securityVersion: 1 } };
 const progress = (
@@ -309,7 +309,7 @@ async function limited(fleet: Fleet, rollout: string, perSite: number): Promise<
 }
 
 async function makeRival({ deps }: Fleet): Promise<Fleet> {
-  const { serve } = await import('./test-support.ts');
+  const { serve } = await import('./testing/service.ts');
   const { deviceRouter } = await import('./index.ts');
   const service = await serve(deviceRouter(deps), deps.authority);
   return { ...fleet, service, close: () => service.close() };

@@ -16,7 +16,7 @@ import {
   makeFleet,
   report,
   startRollout,
-} from './test-fleet.ts';
+} from './testing/fleet.ts';
 
 const HOUR = 3_600_000;
 let fleet: Fleet;

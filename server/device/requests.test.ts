@@ -10,7 +10,7 @@ import {
   checkInBody,
   makeFleet,
   report,
-} from './test-fleet.ts';
+} from './testing/fleet.ts';
 
 const IMAGE = Buffer.from('0123456789');
 const SHA256 = createHash('sha256').update(IMAGE).digest('hex');

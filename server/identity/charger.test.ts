@@ -6,7 +6,7 @@ import { Router } from 'express';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { testDatabase } from '../../test/support/postgres.ts';
-import { type TestService, newKeyAndRequest, serve } from '../device/test-support.ts';
+import { type TestService, newKeyAndRequest, serve } from '../device/testing/service.ts';
 import type { Db } from '../db/index.ts';
 import { DeviceAuthority, identifyCharger } from './index.ts';
 

@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import express, { type Router } from 'express';
-import type { DeviceAuthority } from '../identity/index.ts';
-import { notFound, problemHandler } from '../http/index.ts';
+import type { DeviceAuthority } from '../../identity/index.ts';
+import { notFound, problemHandler } from '../../http/index.ts';
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 

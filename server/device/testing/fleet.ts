@@ -23,17 +23,11 @@ import {
 } from '@tidegate/rollout/core';
 import { generateKey } from '@tidegate/signer/keys';
 import { memoryBlobs } from '@tidegate/signer/repository';
-import { testDatabase } from '../../test/support/postgres.ts';
-import { type Db, PgRolloutStore } from '../db/index.ts';
-import { DeviceAuthority } from '../identity/index.ts';
-import { type DeviceConfig, type DeviceDeps, deviceRouter } from './index.ts';
-import {
-  type Answer,
-  type ClientCertificate,
-  type TestService,
-  newKeyAndRequest,
-  serve,
-} from './test-support.ts';
+import { testDatabase } from '../../../test/support/postgres.ts';
+import { type Db, PgRolloutStore } from '../../db/index.ts';
+import { DeviceAuthority } from '../../identity/index.ts';
+import { type DeviceConfig, type DeviceDeps, deviceRouter } from '../index.ts';
+import { type Answer, type ClientCertificate, type TestService, newKeyAndRequest, serve } from './service.ts';
 
 export const ORG = 'acme';
 export const PRODUCT = 'acme.dc150';
