@@ -37,7 +37,7 @@ describe('parsePlan', () => {
       waves: [{ name: 'wave 1' }, { name: 'wave 2' }],
       holdBack: { share: 0.1 },
       approvals: 1,
-      detector: { alpha: 0.01, binMinutes: 60, deduplicateMinutes: 15 },
+      detector: { alpha: 0.01, binMinutes: 15, deduplicateMinutes: 15 },
       startAt: null,
     });
   });

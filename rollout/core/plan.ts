@@ -20,7 +20,7 @@ const MAX_WAVES = 50;
  * | `limits`                             | `perSite` 2, `inFlight` 100                                  |
  * | `deadlineHours`                      | 72                                                           |
  * | `maxFailedShare`, `healthyShare`     | 0.1, 0.9                                                     |
- * | `detector`                           | α 0.01, ratios 1.5 2 3 5 10, bins of 60 min, repeats 15 min  |
+ * | `detector`                           | α 0.01, ratios 1.5 2 3 5 10, bins of 15 min, repeats 15 min  |
  * | `watchHours`                         | 168                                                          |
  * | `startAt`                            | null: as soon as it is approved                              |
  *
@@ -122,7 +122,7 @@ function detector(fields: Fields): Plan['detector'] {
   const result = {
     alpha: fields.number('alpha', 0.01, 1e-9, 0.2),
     ratios: fields.numbers('ratios', [1.5, 2, 3, 5, 10], 1.05, 1000, 20),
-    binMinutes: fields.whole('binMinutes', 60, 1, DAY * 60),
+    binMinutes: fields.whole('binMinutes', 15, 1, DAY * 60),
     deduplicateMinutes: fields.whole('deduplicateMinutes', 15, 0, DAY * 60),
   };
   fields.close();

@@ -1,7 +1,7 @@
 import type { Signal } from '@tidegate/client-sdk/protocol';
 import type { SimulatedCharger } from './fleet.ts';
 import type { RolloutRun } from './rollout-run.ts';
-import type { World } from './simulate.ts';
+import type { World } from './world.ts';
 
 const HOUR = 3_600_000;
 

@@ -1,8 +1,9 @@
 import { createRollout, type Plan, type Rollout } from '@tidegate/rollout/core';
 import { checkIn } from './check-in.ts';
-import { buildFleet, type SimulatedCharger } from './fleet.ts';
+import { buildFleet } from './fleet.ts';
 import { Baselines, Repeats } from './health-counts.ts';
 import { RolloutRun } from './rollout-run.ts';
+import type { World } from './world.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -88,17 +89,6 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const good = roll(world, plan, 'A', seed);
   const bad = roll(world, plan, 'B', seed);
   return { good, bad, onGood: fleet.filter((charger) => charger.running === 'A').length };
-}
-
-export interface World {
-  fleet: SimulatedCharger[];
-  baselines: Baselines;
-  repeats: Repeats;
-  binMinutes: number;
-  now: number;
-  /** Baselines are frozen from the first rollout on, because a completed one stays watched. */
-  frozen: boolean;
-  giveUpHours: number;
 }
 
 /** Nothing is decided yet, so that one report an hour is enough. */
