@@ -1,4 +1,5 @@
-import type { Queue, Worker } from 'bullmq';
+import type { PgPool, Queue, Worker } from 'bullmq';
+import type { Pool } from 'pg';
 import type { Log } from './log.ts';
 import type { Doorbell, RolloutRef } from './ports.ts';
 
@@ -9,7 +10,8 @@ import type { Doorbell, RolloutRef } from './ports.ts';
  * (`keepLastIfActive`). BullMQ's delayed and repeated jobs are not used; times are in the database.
  */
 const QUEUE = 'rollouts';
-const SCHEMA = 'tidegate_queue';
+/** BullMQ's own name for its schema: with a pool of ours it takes no other. */
+const SCHEMA = 'bullmq';
 /** Braces keep all keys in one slot of a Redis cluster. */
 const PREFIX = '{tidegate}';
 
@@ -29,6 +31,9 @@ const WORKER_OPTIONS = {
   maxStalledCount: 1_000_000,
 } as const;
 
+/** Work under way gets this long at a close; a queue that is away would otherwise be waited for without end. */
+const CLOSE_MS = 3_000;
+
 type Processor = (job: { data: RolloutRef }) => Promise<void>;
 
 /** A doorbell whose queue can be asked whether it answers. */
@@ -46,16 +51,16 @@ interface Backend {
 /** On the same PostgreSQL as everything else, in a schema of its own. Migrates it. */
 export async function postgresDoorbell(url: string, log: Log): Promise<QueueDoorbell> {
   const { createPostgresBackend, runMigrations, withBackend } = await import('bullmq');
-  const { Client } = await import('pg');
-  const client = new Client({ connectionString: url });
-  await client.connect();
+  const pool = await openPool(url, log);
+  const client = await pool.connect();
   try {
     await runMigrations(client, SCHEMA);
   } finally {
-    await client.end();
+    client.release();
   }
+  // BullMQ declares the part of a pool that it uses in its own words.
+  const connection = pool as unknown as PgPool;
   const bull = withBackend(createPostgresBackend);
-  const connection = { connectionString: url, schema: SCHEMA, max: CONCURRENCY };
   return doorbell(log, {
     queue: new bull.Queue<RolloutRef>(QUEUE, { connection }) as unknown as Queue<RolloutRef>,
     worker: (processor) =>
@@ -63,8 +68,26 @@ export async function postgresDoorbell(url: string, log: Log): Promise<QueueDoor
         connection,
         ...WORKER_OPTIONS,
       }) as unknown as Worker<RolloutRef>,
-    end: () => Promise.resolve(),
+    end: () => pool.end(),
   });
+}
+
+/** The listener keeps one connection for itself. */
+async function openPool(url: string, log: Log): Promise<Pool> {
+  const { Pool: PgPool } = await import('pg');
+  const pool = new PgPool({
+    connectionString: url,
+    max: CONCURRENCY + 4,
+    options: `-c search_path=${SCHEMA}`,
+    application_name: 'tidegate-queue',
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+  });
+  const warn = (error: Error): void => log.warn({ err: error }, 'The queue lost a database connection.');
+  pool.on('error', warn);
+  // An error on a connection that is lent out would otherwise end the process.
+  pool.on('connect', (client) => client.on('error', warn));
+  return pool;
 }
 
 /** On Redis or Valkey. */
@@ -135,9 +158,18 @@ async function doorbell(log: Log, backend: Backend): Promise<QueueDoorbell> {
     },
     async close() {
       for (const timer of again) clearTimeout(timer);
-      await Promise.all(workers.map((worker) => worker.close()));
-      await queue.close();
-      await backend.end();
+      await within(CLOSE_MS, Promise.all([...workers.map((worker) => worker.close()), queue.close()]));
+      await within(CLOSE_MS, backend.end());
     },
   };
+}
+
+/** Waits for `closing`, but not longer than `ms`; what is cut short is found stalled and done by the next process. */
+async function within(ms: number, closing: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const impatience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([closing.catch(() => undefined), impatience]);
+  clearTimeout(timer);
 }

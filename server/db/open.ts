@@ -8,8 +8,8 @@ export type Db = Kysely<Database>;
 export interface OpenOptions {
   /** Most connections of the pool. */
   connections?: number;
-  /** Told of errors on idle connections, e.g. when PostgreSQL restarts; the pool replaces the connection. */
-  onIdleError?: (error: Error) => void;
+  /** Told of connections that broke, e.g. when PostgreSQL restarts; the pool replaces them, and queries under way fail. */
+  onLostConnection?: (error: Error) => void;
 }
 
 /** Opens a pool. Nothing is connected until the first query. `db.destroy()` closes it. */
@@ -23,8 +23,10 @@ export function openDatabase(url: string, options: OpenOptions = {}): Db {
     application_name: 'tidegate',
     types: parsers,
   });
-  // Without a listener an error on an idle connection would end the process.
-  pool.on('error', (error) => options.onIdleError?.(error));
+  // Without a listener an error on a connection would end the process, whether it is idle or lent out.
+  const lost = (error: Error): void => options.onLostConnection?.(error);
+  pool.on('error', lost);
+  pool.on('connect', (client) => client.on('error', lost));
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 

@@ -25,7 +25,7 @@ export async function openDatabases(
   const url = config.databaseUrl ?? (await startPostgres(join(config.folder, 'postgres'), closing, fail));
   const db = openDatabase(url, {
     connections: CONNECTIONS,
-    onIdleError: (error) =>
+    onLostConnection: (error) =>
       log.warn({ err: error }, 'A database connection was lost; another takes its place.'),
   });
   closing.push(() => db.destroy());

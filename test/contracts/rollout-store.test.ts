@@ -1,15 +1,9 @@
-import { cohortKey, decideAssignment, type Rollout } from '@tidegate/rollout/core';
-import { type MemoryCharger, MemoryRolloutStore } from '@tidegate/rollout/shell';
+import { decideAssignment, type Rollout } from '@tidegate/rollout/core';
+import { MemoryRolloutStore } from '@tidegate/rollout/shell';
 import { type Db, inTransaction, moveAssignment, PgRolloutStore } from '@tidegate/server/db';
+import { seedFleet } from '../support/fleet.ts';
 import { testDatabase } from '../support/postgres.ts';
-import {
-  CLOCK,
-  type Harness,
-  type Image,
-  ORGANISATION,
-  PRODUCT,
-  rolloutStoreContract,
-} from './rollout-store.ts';
+import { CLOCK, type Harness, rolloutStoreContract } from './rollout-store.ts';
 
 rolloutStoreContract('memory', (fleet) => {
   const store = new MemoryRolloutStore(fleet);
@@ -34,47 +28,9 @@ rolloutStoreContract('memory', (fleet) => {
 
 rolloutStoreContract('PostgreSQL', async (fleet) => {
   const { db } = await testDatabase();
-  await seed(db, fleet);
+  await seedFleet(db, fleet);
   return postgresHarness(db);
 });
-
-async function seed(db: Db, fleet: { chargers: MemoryCharger[]; images: Image[] }): Promise<void> {
-  const at = new Date();
-  const organisation = ORGANISATION;
-  await db.insertInto('organisations').values({ id: organisation, name: 'Acme', created_at: at }).execute();
-  const sites = [...new Set(fleet.chargers.map(({ site }) => site))];
-  const siteRows = sites.map((id) => ({ organisation, id, name: id, type: 'depot', region: 'north' }));
-  await db
-    .insertInto('sites')
-    .values(siteRows.map((row) => ({ ...row, time_zone: 'Europe/Berlin', created_at: at })))
-    .execute();
-  await db
-    .insertInto('products')
-    .values({ organisation, id: PRODUCT, hardware: ['r1', 'r2'], created_at: at })
-    .execute();
-  for (const image of fleet.images) {
-    const { version, path, sha256, length, fallback, hardware, securityVersion } = image;
-    const custom = { product: PRODUCT, version, hardware, securityVersion, fallback };
-    const row = { organisation, product: PRODUCT, version, path, sha256, length, role_version: 1 };
-    await db
-      .insertInto('releases')
-      .values({
-        ...row,
-        security_version: securityVersion,
-        custom: JSON.stringify({ ...custom, bundles: [], notes: '', sbom: null, cves: [] }),
-        published_by: 'ada',
-        published_at: at,
-      })
-      .execute();
-  }
-  for (const { running, ...charger } of fleet.chargers) {
-    const row = { organisation, ...charger, state: 'ACTIVE' as const, cohort_key: cohortKey(charger.serial) };
-    await db
-      .insertInto('chargers')
-      .values({ ...row, running_sha256: running })
-      .execute();
-  }
-}
 
 function postgresHarness(db: Db): Harness {
   const row = (rollout: Rollout) => ({

@@ -17,14 +17,12 @@ import {
   type MemoryCharger,
   MemoryRolloutStore,
   NO_FALLBACK,
-  type PublishedImage,
   type RolloutRef,
   type RolloutStore,
   SILENT_LOG,
   work,
 } from '@tidegate/rollout/shell';
-
-export type Image = PublishedImage & { fallback: Fallback[] };
+import { type Image, ORGANISATION, PRODUCT } from '../support/fleet.ts';
 
 export interface SeenAssignment {
   state: AssignmentState;
@@ -49,8 +47,6 @@ export interface Harness {
   auditActions(): Promise<string[]>;
 }
 
-export const ORGANISATION = 'acme';
-export const PRODUCT = 'acme.dc150';
 const NOW = Date.UTC(2026, 10, 22, 12);
 const HOUR = 3_600_000;
 export const CLOCK: Clock = { now: () => NOW, sleep: () => Promise.resolve() };

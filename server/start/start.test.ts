@@ -1,0 +1,290 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { get } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createRollout, parsePlan } from '@tidegate/rollout/core';
+import { signerCommands } from '@tidegate/signer/commands';
+import { type Image, ORGANISATION, PRODUCT, seedFleet } from '../../test/support/fleet.ts';
+import { emptyDatabase } from '../../test/support/postgres.ts';
+import { freePort, type TestRedis, testRedis, WITHOUT_REDIS } from '../../test/support/redis.ts';
+import { type Db, openDatabase, removeEmbeddedPostgres } from '../db/index.ts';
+import { postgresAccount } from '../db/embedded/account.ts';
+import { settle } from '../db/embedded/place.ts';
+import { loadConfig } from './config.ts';
+import { type RunningService, startService } from './service.ts';
+
+const silent = pino({ level: 'silent' });
+const running: RunningService[] = [];
+let root: string;
+let home: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tidegate start '));
+  home = join(root, '.tidegate');
+  await init();
+});
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((service) => service.stop()));
+});
+
+afterAll(async () => {
+  await removeEmbeddedPostgres(join(home, 'service', 'postgres'));
+  await rm(root, { recursive: true, force: true });
+});
+
+describe('with nothing configured', () => {
+  test('starts a PostgreSQL of its own, answers readiness by name, and moves a rollout', async () => {
+    const service = await start({});
+    expect(await read(`${service.url}/readyz`)).toMatchObject({
+      status: 200,
+      body: {
+        ready: true,
+        checks: { database: { ok: true }, queue: { ok: true }, repository: { ok: true } },
+      },
+    });
+    expect((await read(`${service.url}/healthz`)).status).toBe(200);
+    expect(await read(`${service.url}/nothing`)).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
+    expect(await read(`${service.url}/operator/v1/sites`)).toMatchObject({ status: 401 });
+    expect((await read(`${service.url}/metrics`)).text).toContain('tidegate_rollouts');
+    await movesARollout(await embeddedDatabase());
+  });
+
+  test('a restart keeps certificate and data, and leaves the files of people complete', async () => {
+    const before = await readFile(join(home, 'service', 'tls', 'server.pem'), 'utf8');
+    const service = await start({});
+    expect((await read(`${service.url}/readyz`)).status).toBe(200);
+    expect(await readFile(join(home, 'service', 'tls', 'server.pem'), 'utf8')).toBe(before);
+    const { ca } = JSON.parse(await readFile(join(home, 'credentials', 'alice.json'), 'utf8')) as {
+      ca: string;
+    };
+    expect((await read(`${service.url}/readyz`, ca)).status).toBe(200);
+  });
+
+  test('kill -9 takes PostgreSQL down; the next start goes on with the data', async () => {
+    const holder = join(import.meta.dirname, '../../test/support/service-holder.ts');
+    const port = String(await freePort());
+    const env = {
+      PATH: process.env['PATH'],
+      TIDEGATE_HOME: home,
+      TIDEGATE_PORT: port,
+      TIDEGATE_LOG: join(root, 'log'),
+    };
+    const child = spawn(process.execPath, [holder], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    expect(JSON.parse(line.toString())).toMatchObject({
+      url: `https://localhost:${port}`,
+      organisation: 'acme',
+    });
+    const db = await embeddedDatabase();
+    const marks = await db
+      .selectFrom('repository')
+      .select(['root_version', 'targets_version'])
+      .executeTakeFirst();
+    await db.destroy();
+    const postmaster = await postmasterPid();
+    child.kill('SIGKILL');
+    await gone(postmaster);
+    const service = await start({});
+    expect((await read(`${service.url}/readyz`)).status).toBe(200);
+    const after = await embeddedDatabase();
+    expect(
+      await after.selectFrom('repository').select(['root_version', 'targets_version']).executeTakeFirst(),
+    ).toEqual(marks);
+    await after.destroy();
+  });
+
+  test('PostgreSQL that ends by itself ends the service, with a code', async () => {
+    const service = await start({});
+    process.kill(await postmasterPid(), 'SIGINT');
+    expect(await service.ended).toMatchObject({ code: 'POSTGRES_LOST' });
+  });
+});
+
+describe.skipIf(WITHOUT_REDIS !== undefined && process.env['CI'] !== 'true')(
+  `on a PostgreSQL and a Redis of one's own${WITHOUT_REDIS === undefined ? '' : ` (skipped: ${WITHOUT_REDIS})`}`,
+  () => {
+    let redis: TestRedis;
+    beforeAll(async () => {
+      expect(WITHOUT_REDIS).toBeUndefined();
+      redis = await testRedis();
+    });
+    afterAll(() => redis?.stop());
+
+    test('starts, answers readiness, moves a rollout, and survives a flush of Redis', async () => {
+      const { db, url } = await emptyDatabase();
+      // A service on another database begins its own repository.
+      await rm(join(home, 'service', 'tuf'), { recursive: true, force: true });
+      const service = await start({ DATABASE_URL: url, REDIS_URL: redis.url });
+      expect((await read(`${service.url}/readyz`)).status).toBe(200);
+      await redis.flush();
+      await movesARollout(db);
+      await redis.stop();
+      expect(await read(`${service.url}/readyz`)).toMatchObject({
+        status: 503,
+        body: { checks: { database: { ok: true }, queue: { ok: false } } },
+      });
+    });
+  },
+);
+
+describe('what cannot work is said with a code, and nothing is left running', () => {
+  test('a port in use', async () => {
+    const taken = createServer().listen(0);
+    await once(taken, 'listening');
+    const { port } = taken.address() as { port: number };
+    await expect(start({ TIDEGATE_PORT: String(port) })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    taken.close();
+  });
+
+  test('a database that does not answer, without telling its password', async () => {
+    const port = String(await freePort());
+    const env = { DATABASE_URL: 'postgresql://u:hunter2@127.0.0.1:1/x', TIDEGATE_PORT: port };
+    const failure = await start(env).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'DATABASE_UNREACHABLE' });
+    expect(String(failure)).not.toContain('hunter2');
+    const again = createServer().listen(Number(port));
+    await once(again, 'listening');
+    again.close();
+  });
+
+  test.each([
+    ['TIDEGATE_PORT', 'many'],
+    ['DATABASE_URL', 'mysql://u:hunter2@host/x'],
+    ['REDIS_URL', 'localhost'],
+    ['TIDEGATE_FLEET_CLOCK', 'no-such-file'],
+  ])('a %s that cannot be', async (name, value) => {
+    const failure = await start({ [name]: value }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(String(failure)).toContain(name);
+    expect(String(failure)).not.toContain('hunter2');
+  });
+
+  test('a folder that was never set up, and one whose state is broken', async () => {
+    await expect(start({ TIDEGATE_HOME: join(root, 'empty') })).rejects.toMatchObject({
+      code: 'STATE_MISSING',
+    });
+    const state = join(home, 'service', 'service.json');
+    const before = await readFile(state, 'utf8');
+    await writeFile(state, '{"organisation": 7}');
+    await expect(start({})).rejects.toMatchObject({ code: 'STATE_MALFORMED' });
+    await writeFile(state, before);
+  });
+});
+
+async function init(): Promise<void> {
+  const errors: string[] = [];
+  const commands = signerCommands({
+    out: () => undefined,
+    err: (line) => errors.push(line),
+    json: false,
+    env: { TIDEGATE_HOME: home },
+    cwd: root,
+    tty: false,
+    scryptCost: { N: 2 ** 10, r: 8, p: 1 },
+  });
+  await commands.find((command) => command.name() === 'init')?.parseAsync([], { from: 'user' });
+  expect(errors).toEqual([]);
+}
+
+async function start(env: Record<string, string>): Promise<RunningService> {
+  const config = await loadConfig({ TIDEGATE_HOME: home, TIDEGATE_PORT: '0', ...env }, root);
+  const service = await startService(config, silent);
+  running.push(service);
+  return service;
+}
+
+function read(url: string, ca?: string): Promise<{ status: number; body: unknown; text: string }> {
+  return new Promise((resolve, reject) => {
+    const trust = ca === undefined ? { rejectUnauthorized: false } : { ca };
+    get(url, { agent: false, ...trust }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.once('end', () => {
+        const isJson = response.headers['content-type']?.includes('json') === true;
+        const body: unknown = isJson ? JSON.parse(text) : undefined;
+        resolve({ status: response.statusCode ?? 0, body, text });
+      });
+    }).once('error', reject);
+  });
+}
+
+async function postmasterPid(): Promise<number> {
+  const { data } = await settle(join(home, 'service', 'postgres'), postgresAccount());
+  return Number.parseInt(await readFile(join(data, 'postmaster.pid'), 'utf8'), 10);
+}
+
+async function embeddedDatabase(): Promise<Db> {
+  const { socket } = await settle(join(home, 'service', 'postgres'), postgresAccount());
+  return openDatabase(`postgresql://tidegate@/tidegate?host=${encodeURIComponent(socket)}`);
+}
+
+async function gone(pid: number): Promise<void> {
+  while (await stat(`/proc/${pid}`).catch(() => undefined)) await sleep(20);
+}
+
+/** A rollout that is due is found by the sweeper, rung, worked on, and its canary drawn. */
+async function movesARollout(db: Db): Promise<void> {
+  const image: Image = {
+    path: `${PRODUCT}/fw-2.0.0.bin`,
+    sha256: 'c'.repeat(64),
+    length: 10,
+    version: '2.0.0',
+    securityVersion: 1,
+    hardware: ['r1'],
+    yanked: false,
+    fallback: [],
+  };
+  const chargers = Array.from({ length: 10 }, (_, i) => ({
+    serial: `CP-${i}`,
+    product: PRODUCT,
+    hardware: 'r1',
+    site: 'berlin',
+    stratum: 'r1/depot/north',
+    running: null,
+  }));
+  await seedFleet(db, { chargers, images: [image] });
+  const plan = parsePlan({ canary: { size: { count: 3 } }, waves: [], holdBack: { count: 2 }, approvals: 0 });
+  if (!plan.ok) throw new Error(JSON.stringify(plan.problems));
+  const { path, version, sha256, length } = image;
+  const created = createRollout({
+    id: 'r-20261122-abcdef',
+    organisation: ORGANISATION,
+    product: PRODUCT,
+    release: { path, version, sha256, length },
+    author: 'alice',
+    plan: plan.plan,
+    seed: 'seed',
+    population: chargers.length,
+    now: Date.now(),
+  });
+  if (!created.ok) throw new Error(JSON.stringify(created.problems));
+  const rollout = { ...created.rollout, status: 'SCHEDULED' as const };
+  const now = new Date();
+  await db
+    .insertInto('rollouts')
+    .values({
+      organisation: ORGANISATION,
+      id: rollout.id,
+      product: PRODUCT,
+      version,
+      status: rollout.status,
+      revision: 1,
+      state: JSON.stringify(rollout),
+      due_at: now,
+      created_at: now,
+    })
+    .execute();
+  const drawn = () =>
+    db.selectFrom('assignments').select('serial').where('rollout', '=', rollout.id).execute();
+  while ((await drawn()).length < 3) await sleep(20);
+  const { status } = await db.selectFrom('rollouts').select('status').executeTakeFirstOrThrow();
+  expect(status).toBe('RUNNING');
+  await db.destroy();
+}
