@@ -220,7 +220,10 @@ describe('bad input is named, and nothing changes', () => {
       body: new Blob(['x']).stream(),
       duplex: 'half',
     } as RequestInit);
-    expect([endless.status, ((await endless.json()) as { code: string }).code]).toEqual([411, 'LENGTH_REQUIRED']);
+    expect([endless.status, ((await endless.json()) as { code: string }).code]).toEqual([
+      411,
+      'LENGTH_REQUIRED',
+    ]);
   });
 
   test('an unknown method, and a misspelt filter', async () => {
