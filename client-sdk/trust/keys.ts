@@ -65,9 +65,8 @@ export function validSigners(
     const key = allowed.has(keyid) ? keys.get(keyid) : undefined;
     if (key === undefined) continue;
     const verifier = openKey(key);
-    // One public key under two ids would otherwise meet a threshold of two.
-    if (verifier === undefined || signers.has(verifier.identity)) continue;
-    if (verifier.verify(message, sig)) signers.set(verifier.identity, keyid);
+    // By public key: one under two ids would otherwise meet a threshold of two.
+    if (verifier?.verify(message, sig) === true) signers.set(verifier.identity, keyid);
   }
   return [...signers.values()];
 }

@@ -180,6 +180,16 @@ describe('torn state', () => {
     }
   });
 
+  it('of a stranger’s making is ignored, whatever versions it claims', async () => {
+    const right = new Map(repository.files);
+    repository.versions.timestamp = repository.versions.snapshot = 1_000_000;
+    repository.otherRoles['acme.ac22.json'] = { version: 1_000_000 };
+    await files.write('tuf/snapshot.json', repository.publishSnapshot([testKey()]));
+    await files.write('tuf/timestamp.json', repository.publishTimestamp([testKey()]));
+    for (const [path, bytes] of right) repository.files.set(path, bytes);
+    expect((await refresh()).set.timestamp.version).toBe(1);
+  });
+
   it('after a power cut at any write still refuses what was trusted before, and finishes later', async () => {
     await refresh();
     const before = new Map(files.contents);

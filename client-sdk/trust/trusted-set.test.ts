@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { keySetHash, type TufKey } from './keys.ts';
+import { keyIdOf, keySetHash, type TufKey } from './keys.ts';
 import { MAX_BYTES } from './metadata.ts';
 import { custom } from './testing/releases.ts';
 import { sha256, testKey } from './testing/keys.ts';
@@ -98,7 +98,29 @@ describe('root', () => {
   });
 
   it('may have expired when it is provisioned, but not when it is used', () => {
-    expectRefusal('METADATA_EXPIRED', () => walk(start(), NOW + 91 * DAY));
+    repository.expires.root = -1;
+    repository.publishRoot();
+    const set = start();
+    expectRefusal('METADATA_EXPIRED', () => walk(set));
+    repository.expires.root = 90;
+    repository.versions.root = 2;
+    repository.publishRoot();
+    expect(walk(set).root.version).toBe(2);
+  });
+
+  it('counts no key of a kind that is not known here', () => {
+    const future = testKey();
+    for (const tuf of [
+      { keytype: 'ml-dsa', scheme: 'ml-dsa-65', keyval: { public: '00' } },
+      { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: 'no hex' } },
+      { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256', keyval: { public: future.pem } },
+      { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256', keyval: { public: 'no pem' } },
+    ]) {
+      const strange = { ...future, tuf, id: keyIdOf(tuf) };
+      repository.keys.root = [testKey(), strange];
+      const bytes = repository.publishRoot(repository.keys.root);
+      expectRefusal('METADATA_UNSIGNED', () => TrustedSet.start(bytes));
+    }
   });
 
   it('refuses a key under an id that is not its hash', () => {
@@ -149,9 +171,10 @@ describe('timestamp and snapshot', () => {
 
   it('refuses a timestamp older than the one of an earlier run, expired or not', () => {
     const older = repository.file('metadata/timestamp.json');
-    repository.bump();
+    repository.versions.timestamp = 2;
+    repository.expires.timestamp = -1;
     const set = start();
-    set.recallTimestamp(repository.file('metadata/timestamp.json'));
+    set.recallTimestamp(repository.publishTimestamp());
     expectRefusal('METADATA_ROLLBACK', () => set.updateTimestamp(older, NOW));
   });
 
@@ -246,6 +269,35 @@ describe('targets and the product role', () => {
       set.updateTargets(repository.file('metadata/1.targets.json'), NOW),
     );
   });
+
+  it('refuses a role that is not the bytes that the snapshot names', () => {
+    const bytes = repository.file('metadata/1.targets.json');
+    for (const meta of [{ length: bytes.length - 1 }, { hashes: { sha256: sha256(image) } }]) {
+      repository.otherRoles['targets.json'] = { version: 1, ...meta };
+      repository.bump();
+      expectRefusal('METADATA_MISMATCH', () => walk());
+    }
+    const right = { length: bytes.length, hashes: { sha256: sha256(bytes) } };
+    repository.otherRoles['targets.json'] = { version: 1, ...right };
+    // Signed anew, the bytes would differ: P-256 signatures are random.
+    repository.versions.snapshot++;
+    repository.publishSnapshot();
+    repository.publishTimestamp();
+    repository.files.set('metadata/1.targets.json', bytes);
+    expect(walk().targets.version).toBe(1);
+  });
+
+  it.each(['root', 'timestamp', 'snapshot', 'targets', 'product'] as const)(
+    'sees an expired %s when the set is used again',
+    (role) => {
+      Object.assign(repository.expires, { root: 9, timestamp: 9, snapshot: 9, targets: 9, product: 9 });
+      repository.expires[role] = 1;
+      repository.publish();
+      const set = walk();
+      set.refuseExpired(NOW + DAY - 1);
+      expectRefusal('METADATA_EXPIRED', () => set.refuseExpired(NOW + DAY));
+    },
+  );
 
   it('refuses expired targets and an expired product role', () => {
     repository.expires.targets = -1;
