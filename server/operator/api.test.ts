@@ -219,7 +219,7 @@ describe('bad input is named, and nothing changes', () => {
       headers: { authorization: `Bearer ${service.credentialOf('erin')}` },
       body: new Blob(['x']).stream(),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect([endless.status, ((await endless.json()) as { code: string }).code]).toEqual([
       411,
       'LENGTH_REQUIRED',
