@@ -166,6 +166,21 @@ describe('activation', () => {
     }
   });
 
+  it('is undone when the process died right after it and the image is withdrawn', async () => {
+    want();
+    charger.charging = true;
+    await charger.passes((pass) => pass.job?.progress === 'WAITING_WINDOW');
+    const { target } = service.wanted ?? {};
+    const { version, securityVersion } = target?.custom ?? { version: '', securityVersion: 0 };
+    const image = { sha256: target?.sha256 ?? '', length: target?.length ?? 0, version, securityVersion };
+    await charger.deps().installer.activate(image);
+    charger.kill();
+    service.withdrawn = true;
+    expect((await charger.settle()).job?.code).toBe('DIRECTIVE_WITHDRAWN');
+    await bootSelect(files);
+    expect(await charger.runs()).toBe('1.0.0');
+  });
+
   it('judges again by what is trusted now', async () => {
     want();
     charger.charging = true;
@@ -227,6 +242,18 @@ describe('a trial boot', () => {
     }
     if (service.wanted) service.wanted = { ...service.wanted, assignment: 'three' };
     expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'REPEATEDLY_FAILED' });
+  });
+
+  it('that nobody remembers proves nothing', async () => {
+    want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    files.contents.delete('agent.json');
+    charger.kill();
+    service.wanted = undefined;
+    await charger.agent.checkInOnce();
+    expect(await charger.runs()).toBe('1.0.0');
+    expect((await charger.agent.state()).committed.version).toBe('1.0.0');
   });
 
   it('raises the floor at its commit, and makes the slot below it unbootable', async () => {
@@ -299,8 +326,20 @@ describe('a refusal is reported with its code, and the charger runs what it ran'
     const pass = await charger.settle();
     expect(pass.job).toMatchObject({ progress: 'FAILED', code });
     expect(service.checkIns.at(-1)?.assignment).toMatchObject({ progress: 'FAILED', code });
+    // Every check but the last comes before the first byte.
+    const images = service.fetched.filter((path) => path.endsWith('.raucb'));
+    expect(images).toHaveLength(code === 'IMAGE_DIGEST' ? 1 : 0);
     await bootSelect(files);
     expect(await charger.runs()).toBe('1.0.0');
+  });
+
+  it('and the earlier image stays bootable as the way back', async () => {
+    want('1.2.0', { securityVersion: 1 });
+    await charger.settle();
+    want('1.3.0', { hardware: ['dc150-r9'] });
+    expect((await charger.settle()).job?.code).toBe('HARDWARE_MISMATCH');
+    const { inactive } = await charger.deps().installer.status();
+    expect(inactive).toMatchObject({ bootable: true, image: { version: '1.0.0' } });
   });
 
   it('METADATA_ROLLBACK: older metadata replayed beside a real directive', async () => {
@@ -355,6 +394,14 @@ describe('a refusal is reported with its code, and the charger runs what it ran'
   });
 });
 
+it('the number of a directive is on the disk before anything is done about it', async () => {
+  want();
+  await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+  charger.kill();
+  // One check-in, one confirmation.
+  expect((await charger.agent.state()).last).toEqual({ epoch: 2, sequence: 2 });
+});
+
 describe('health', () => {
   it('is reported once, in numbered bins that never span an activation', async () => {
     await charger.agent.checkInOnce();
@@ -373,6 +420,22 @@ describe('health', () => {
     expect(reports[0]?.sha256).toBeNull();
     expect(reports.at(-1)?.sha256).toBe(service.wanted?.target.sha256);
     expect(reports.at(-1)?.events[0]?.code).toBe('GroundFailure');
+  });
+
+  it('leaves out the boot that the update causes', async () => {
+    await charger.agent.checkInOnce();
+    await service.clock.sleep(60_000);
+    want();
+    const reboot = charger.reboot.bind(charger);
+    charger.reboot = async () => {
+      await service.clock.sleep(300_000);
+      await reboot();
+    };
+    await charger.settle();
+    await service.clock.sleep(2 * 3600_000);
+    await charger.agent.checkInOnce();
+    const [before, after] = service.checkIns.flatMap((checkIn) => checkIn.reports);
+    expect(Date.parse(after?.from ?? '') - Date.parse(before?.to ?? '')).toBeGreaterThanOrEqual(300_000);
   });
 
   it('survives a restart and an outage', async () => {
