@@ -15,4 +15,5 @@ export { act, type Acted, type PersonEvent } from './act.ts';
 export { sweep } from './sweep.ts';
 export { postgresDoorbell, redisDoorbell, type QueueDoorbell } from './bullmq.ts';
 export { memoryDoorbell } from './memory-doorbell.ts';
-export { MemoryRolloutStore, type MemoryAssignment, type MemoryCharger } from './memory-store.ts';
+export type { MemoryCharger } from './memory-draw.ts';
+export { MemoryRolloutStore, type MemoryAssignment } from './memory-store.ts';

@@ -7,7 +7,17 @@ import {
   ringDistance,
   type Rollout,
 } from '../core/index.ts';
-import type { MemoryCharger } from './memory-store.ts';
+
+export interface MemoryCharger {
+  serial: string;
+  product: string;
+  hardware: string;
+  site: string;
+  /** `<hardware>/<site type>/<region>`. */
+  stratum: string;
+  /** Digest of what it runs. */
+  running: string | null;
+}
 
 interface Taken {
   rollout: Rollout;

@@ -13,19 +13,8 @@ import {
 } from '../core/index.ts';
 import { ALREADY_ON_RELEASE, NO_FALLBACK, NO_FALLBACK_DETAIL, WITHDRAWN } from './codes.ts';
 import { chooseFallback, type PublishedImage } from './fallback.ts';
-import { drawCohort } from './memory-draw.ts';
+import { drawCohort, type MemoryCharger } from './memory-draw.ts';
 import type { AssignmentRow, AuditEntry, RolloutRef, RolloutStore } from './ports.ts';
-
-export interface MemoryCharger {
-  serial: string;
-  product: string;
-  hardware: string;
-  site: string;
-  /** `<hardware>/<site type>/<region>`. */
-  stratum: string;
-  /** Digest of what it runs. */
-  running: string | null;
-}
 
 export interface MemoryAssignment extends Assignment {
   serial: string;
