@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refusal } from '@tidegate/client-sdk/protocol';
@@ -378,6 +379,26 @@ describe('an upload', () => {
     const more = { sha256: digest('firmware2'), length: 9, body: Readable.from(['firmware2']) };
     await expect(receiveUpload(deps, more)).rejects.toMatchObject({ code: 'STAGING_FULL' });
   });
+});
+
+test('an upload costs a chunk of memory, however long it is', async () => {
+  const size = 192;
+  const hash = createHash('sha256');
+  const chunk = () => Buffer.alloc(1024 * 1024, 'firmware');
+  for (let i = 0; i < size; i++) hash.update(chunk());
+  const before = process.memoryUsage().arrayBuffers;
+  let peak = 0;
+  async function* image() {
+    for (let i = 0; i < size; i++) {
+      peak = Math.max(peak, process.memoryUsage().arrayBuffers);
+      yield chunk();
+      // Lets the garbage of the chunks before be seen as such, as a network does.
+      await new Promise(setImmediate);
+    }
+  }
+  const length = size * 1024 * 1024;
+  await receiveUpload(desk.deps, { sha256: hash.digest('hex'), length, body: Readable.from(image()) });
+  expect(peak - before).toBeLessThan(64 * 1024 * 1024);
 });
 
 test('refusals of the charger keep their class', async () => {
