@@ -104,11 +104,20 @@ describe('a refresh', () => {
   });
 
   it('refuses a file that its parent names and that is not there, or is another', async () => {
+    const snapshot = repository.file('metadata/1.snapshot.json');
+    repository.files.delete('metadata/1.snapshot.json');
+    await expectRejection('METADATA_MISMATCH', refresh());
+    repository.files.set('metadata/1.snapshot.json', snapshot);
     const [path] = [...repository.files.keys()].filter((name) => name.endsWith('.policy.json'));
     repository.files.set(path!, Buffer.from('{}'));
     await expectRejection('METADATA_MISMATCH', refresh());
-    repository.files.delete('metadata/1.snapshot.json');
-    await expectRejection('METADATA_MISMATCH', refresh());
+  });
+
+  it('does not ask for a policy above its limit, whoever signed it', async () => {
+    repository.topTargets.set('trust/policy.json', Buffer.alloc(300 * 1024, 0x20));
+    repository.bump('targets');
+    await expectRejection('METADATA_TOO_LARGE', refresh());
+    expect(asked.filter((path) => path.includes('policy'))).toEqual([]);
   });
 
   it('refuses answers above the limit', async () => {

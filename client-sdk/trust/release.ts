@@ -1,6 +1,12 @@
 /** Whether a release may be installed anywhere at all. Charger, signer and service ask the same function. Design §3. */
 import { createHash } from 'node:crypto';
-import { Refusal, type ExternalParameters, type ReleaseTarget, type TrustPolicy } from '../protocol/index.ts';
+import {
+  Refusal,
+  refusing,
+  type ExternalParameters,
+  type ReleaseTarget,
+  type TrustPolicy,
+} from '../protocol/index.ts';
 import { verifyBundle, type VerifiedStatement } from './bundle.ts';
 import { productPolicyOf } from './policy.ts';
 
@@ -50,10 +56,9 @@ function anyValidBundle(input: ReleaseInput): VerifiedStatement {
   const refusals: Refusal[] = [];
   for (const bundle of input.bundles) {
     try {
-      return verifyOne(bundle, input);
+      return refusing('BUNDLE_INVALID', 'the bundle', () => verifyOne(bundle, input));
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      refusals.push(error);
+      refusals.push(error as Refusal);
     }
   }
   throw refusals[0] ?? new Refusal('BUNDLE_MISSING', input.target.path);
