@@ -35,11 +35,8 @@ export function takeReports(
   batch: Batch,
   evidence: Evidence,
 ): void {
-  const fresh = reports
-    .filter(({ sequence }) => sequence > visitor.lastReport)
-    .sort((a, b) => a.sequence - b.sequence);
-  for (const report of fresh) {
-    // Two reports of one number are one report.
+  for (const report of reports.toSorted((a, b) => a.sequence - b.sequence)) {
+    // Sent again because the answer was lost, or twice in one body.
     if (report.sequence <= visitor.lastReport) continue;
     visitor.lastReport = report.sequence;
     const bin = plausibleBin(report, batch.now);
