@@ -1,0 +1,90 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { bootSelect } from '../install/index.ts';
+import type { MemoryFiles } from '../trust/testing/memory-files.ts';
+import { testBench } from './testing/bench.ts';
+import type { TestBench } from './testing/bench.ts';
+import type { TestCharger } from './testing/charger.ts';
+import type { TestService } from './testing/service.ts';
+let bench: TestBench;
+let service: TestService;
+let files: MemoryFiles;
+let charger: TestCharger;
+
+beforeEach(async () => {
+  bench = await testBench();
+  ({ service, files, charger } = bench);
+});
+
+describe('a trial boot', () => {
+  it('that stays unhealthy goes back, offline too, and is reported', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    charger.online = false;
+    await charger.passes((pass) => pass.job?.progress === 'ROLLED_BACK');
+    expect(await charger.runs()).toBe('1.0.0');
+    charger.online = true;
+    const pass = await charger.settle();
+    expect(pass.job).toMatchObject({ progress: 'ROLLED_BACK', code: 'HEALTH_FAILED' });
+    expect(service.checkIns.at(-1)?.assignment).toMatchObject({
+      progress: 'ROLLED_BACK',
+      code: 'HEALTH_FAILED',
+    });
+  });
+
+  it('that does not go through is known for what it is', async () => {
+    bench.want();
+    charger.reboot = async () => {
+      charger.boots++;
+      await bootSelect(files);
+      await bootSelect(files);
+    };
+    const pass = await charger.settle();
+    expect(pass.job).toMatchObject({ progress: 'ROLLED_BACK', code: 'BOOT_FELL_BACK' });
+    expect(await charger.runs()).toBe('1.0.0');
+  });
+
+  it('is not interrupted while a session runs', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    charger.charging = true;
+    await charger.passes(() => false);
+    expect(charger.boots).toBe(1);
+    charger.charging = false;
+    expect((await charger.settle()).job?.code).toBe('HEALTH_FAILED');
+  });
+
+  it('that failed twice is refused for good', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    for (const assignment of ['one', 'two']) {
+      if (service.wanted) service.wanted = { ...service.wanted, assignment };
+      expect((await charger.settle()).job?.code).toBe('HEALTH_FAILED');
+    }
+    if (service.wanted) service.wanted = { ...service.wanted, assignment: 'three' };
+    expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'REPEATEDLY_FAILED' });
+  });
+
+  it('that nobody remembers proves nothing', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    files.contents.delete('agent.json');
+    charger.kill();
+    service.wanted = undefined;
+    await charger.agent.checkInOnce();
+    expect(await charger.runs()).toBe('1.0.0');
+    expect((await charger.agent.state()).committed.version).toBe('1.0.0');
+  });
+
+  it('raises the floor at its commit, and makes the slot below it unbootable', async () => {
+    bench.want('1.2.0', { securityVersion: 5 });
+    await charger.settle();
+    expect((await charger.agent.state()).floor).toBe(5);
+    const { inactive } = await charger.deps().installer.status();
+    expect(inactive.bootable).toBe(false);
+    bench.want('1.3.0', { securityVersion: 4 });
+    expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'BELOW_FLOOR' });
+  });
+});
