@@ -25,12 +25,10 @@ export function byPerson(rollout: Rollout, event: PersonEvent, now: number): Dec
   }
 }
 
-/** From `DRAFT`, or from `HALTED` to go forward after all: then with fresh approvals, for the plan and for the step it stopped in. */
+/** From `DRAFT`, or from `HALTED` to go forward after all: then with fresh approvals, and its step opens anew with a gate of its own. */
 function submit(rollout: Rollout, event: PersonEvent, now: number): Decision {
   if (!isIn(rollout, 'DRAFT', 'HALTED') || rollout.rollBackNext) return wrongStatus(rollout, event);
-  const step = currentStep(rollout);
-  const again = step === undefined ? rollout : withStep(rollout, { approvals: [] });
-  const waiting = { ...to(again, 'AWAITING_APPROVAL', now), approvals: [] };
+  const waiting = { ...to(rollout, 'AWAITING_APPROVAL', now), approvals: [] };
   const note = `Submitted by ${event.by}: ${event.reason}`;
   // Forward from a halt always takes a second person, whatever the plan asks for.
   return approvalsNeeded(waiting) === 0
