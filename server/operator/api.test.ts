@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { testDatabase } from '../../test/support/postgres.ts';
 import { verifyAudit } from '../audit/index.ts';
 import { digest, PRODUCT, text } from '../publishing/desk.fixture.ts';
 import { OPERATOR_ROUTES } from './index.ts';
@@ -10,7 +11,7 @@ const reason = 'a test';
 const PLAN = { canary: { size: { count: 2 } }, waves: [{ size: { count: 4 } }], holdBack: { count: 2 } };
 
 beforeAll(async () => {
-  service = await TestService.start();
+  service = await TestService.start((await testDatabase()).db);
   await service.desk.release(await service.desk.buildRelease('1.0.0'));
   await service.addFleet(8);
 });

@@ -8,7 +8,6 @@ import express from 'express';
 import { systemClock } from '@tidegate/client-sdk/agent/clock';
 import { cohortKey } from '@tidegate/rollout/core';
 import type { RolloutRef } from '@tidegate/rollout/shell';
-import { testDatabase } from '../../test/support/postgres.ts';
 import { type Db, PgRolloutStore } from '../db/index.ts';
 import { notFound, problemHandler } from '../http/index.ts';
 import { addOperator, DeviceAuthority, type Role } from '../identity/index.ts';
@@ -60,8 +59,7 @@ export class TestService {
    * `erin` makes releases, `alice` (also admin) and `bob` run the fleet, `vera` looks on.
    * @param open makes another repository than the desk's.
    */
-  static async start(open?: (db: Db) => Promise<PublishingDeps>): Promise<TestService> {
-    const { db } = await testDatabase();
+  static async start(db: Db, open?: (db: Db) => Promise<PublishingDeps>): Promise<TestService> {
     const desk = await Desk.open(db);
     const publishing = await open?.(db);
     if (publishing === undefined) await desk.bootstrap();

@@ -9,7 +9,7 @@ import { testDatabase } from '../../test/support/postgres.ts';
 import { verifyAudit } from '../audit/index.ts';
 import { collect } from './current.ts';
 import { Desk, digest, PRODUCT, START, text } from './desk.fixture.ts';
-import { publish, receiveUpload, refreshOnline } from './index.ts';
+import { publish, receiveUpload, refreshOnline, sweepStaging } from './index.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 let desk: Desk;
@@ -370,6 +370,18 @@ describe('an upload', () => {
   ])('%s is refused and leaves nothing', async (_name, length, sha256, code) => {
     const upload = { sha256, length, body: Readable.from([body]) };
     await expect(receiveUpload(desk.deps, upload)).rejects.toMatchObject({ code });
+    expect(await staging()).toEqual([]);
+  });
+
+  test('that nobody publishes is swept in time', async () => {
+    expect(await sweepStaging(desk.deps)).toBe(0);
+    await receiveUpload(desk.deps, {
+      sha256: digest(body),
+      length: body.length,
+      body: Readable.from([body]),
+    });
+    expect(await sweepStaging(desk.deps)).toBe(body.length);
+    expect(await sweepStaging({ ...desk.deps, limits: { age: -1 } })).toBe(0);
     expect(await staging()).toEqual([]);
   });
 

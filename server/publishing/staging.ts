@@ -1,7 +1,7 @@
 /** Uploads that no publication has taken yet: one file each, named by its SHA-256. */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { SHA256 } from '@tidegate/client-sdk/protocol';
@@ -98,12 +98,6 @@ export function readStaged(deps: StagingDeps, sha256: string): Readable {
   return createReadStream(stagedPath(deps, sha256));
 }
 
-/** Keeps a blob that is uploaded once more from expiring in between. */
-export async function touchStaged(deps: StagingDeps, sha256: string): Promise<void> {
-  const now = new Date();
-  await utimes(stagedPath(deps, sha256), now, now);
-}
-
 export async function dropStaged(deps: StagingDeps, digests: Iterable<string>): Promise<void> {
   for (const sha256 of digests) await rm(stagedPath(deps, sha256), { force: true });
 }
@@ -116,7 +110,8 @@ export async function dropStaged(deps: StagingDeps, digests: Iterable<string>): 
 export async function sweepStaging(deps: StagingDeps): Promise<number> {
   const { age } = { ...DEFAULTS, ...deps.limits };
   let waiting = 0;
-  for (const name of await readdir(deps.staging)) {
+  // Before the first upload there is no folder.
+  for (const name of await readdir(deps.staging).catch(ifMissing)) {
     const path = join(deps.staging, name);
     const found = await stat(path).catch(() => undefined);
     if (found === undefined) continue;
@@ -124,6 +119,11 @@ export async function sweepStaging(deps: StagingDeps): Promise<number> {
     else waiting += found.size;
   }
   return waiting;
+}
+
+function ifMissing(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
 }
 
 function stagedPath(deps: StagingDeps, sha256: string): string {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openKeyFile, type Signer } from '@tidegate/signer/keys';
 import { fileBlobs } from '@tidegate/signer/repository';
 import { signerCommands } from '@tidegate/signer/commands';
+import { testDatabase } from '../../../test/support/postgres.ts';
 import type { Db } from '../../db/index.ts';
 import { bootstrapRepository, type PublishingDeps } from '../../publishing/index.ts';
 import { PRODUCT } from '../../publishing/desk.fixture.ts';
@@ -30,7 +31,7 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'tidegate commands '));
   await signer('init');
   await signer('product', 'add', PRODUCT, '--hardware', 'dc150-r2');
-  service = await TestService.start(openHome);
+  service = await TestService.start((await testDatabase()).db, openHome);
   tls = await service.listenTls();
   for (const who of ['root', 'erin', 'alice', 'bob', 'vera']) {
     files.set(who, await service.credentialFile(who, tls));
@@ -268,7 +269,7 @@ describe('exit codes', () => {
       exit: 3,
       json: { error: { code: 'SERVICE_UNREACHABLE' } },
     });
-    const other = await TestService.start();
+    const other = await TestService.start((await testDatabase()).db);
     await save('stranger', { ca: (await other.listenTls()).ca });
     await other.stop();
     expect((await run('stranger', 'site', 'list')).exit).toBe(3);
