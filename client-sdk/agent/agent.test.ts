@@ -60,10 +60,19 @@ describe('an update', () => {
 
   it('takes no harm from an answer that comes twice, and does nothing twice', async () => {
     bench.want();
+    service.insists = true;
     await charger.settle();
     for (let i = 0; i < 3; i++) await charger.agent.checkInOnce();
     expect(charger.boots).toBe(1);
     expect(service.checkIns.at(-1)?.assignment?.progress).toBe('HEALTHY');
+  });
+
+  it('that failed is tried again when the service heard of it and offers it all the same', async () => {
+    bench.want('1.2.0', { securityVersion: 0 });
+    expect((await charger.settle()).job?.code).toBe('BELOW_FLOOR');
+    service.insists = true;
+    bench.want('1.2.0');
+    expect((await charger.passes((pass) => pass.job?.progress === 'HEALTHY')).job?.progress).toBe('HEALTHY');
   });
 
   it('asks for one thing only when nothing changed', async () => {

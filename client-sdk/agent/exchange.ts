@@ -87,8 +87,8 @@ async function accept({ memory }: Context, directive: Directive): Promise<void> 
     throw new Refusal('DIRECTIVE_WITHDRAWN', directive.reason ?? assignment);
   }
   if (action !== 'install' || !target) return;
-  // Done once already: the service did not hear how it ended.
-  if (same && hasEnded(job)) memory.applyLazily({ type: 'reportAgain' });
+  // Done already: the service did not hear it.
+  if (same && job.phase === 'HEALTHY') memory.applyLazily({ type: 'reportAgain' });
   await memory.apply({ type: 'offered', assignment, target, expires: Date.parse(directive.expires) });
 }
 

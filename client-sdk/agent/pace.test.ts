@@ -44,8 +44,6 @@ async function run(checkIns: number, failure?: () => Error): Promise<void> {
       async checkIn(body) {
         if (--left === 0) stop.abort();
         if (failure) throw failure();
-        // As the real service: what ended is not offered again.
-        if (body.assignment?.progress === 'HEALTHY') bench.service.wanted = undefined;
         return deps.transport.checkIn(body);
       },
     },

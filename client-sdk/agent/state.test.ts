@@ -77,11 +77,14 @@ describe('step', () => {
     });
   });
 
-  it('does nothing twice to an assignment that has ended', () => {
+  it('does an assignment that has ended again only when it failed, was reported and is offered anew', () => {
     always((before, after, event) => {
       if (!before.job || !hasEnded(before.job)) return;
-      if (event.type === 'offered' && event.assignment !== before.job.assignment) return;
-      expect(after.job?.phase).toBe(before.job.phase);
+      if (after.job?.phase === before.job.phase) return;
+      expect(event.type).toBe('offered');
+      const same = after.job?.assignment === before.job.assignment;
+      if (same)
+        expect(before.job).toMatchObject({ reported: true, phase: expect.not.stringMatching('HEALTHY') });
     });
   });
 

@@ -10,9 +10,9 @@
  * | `INSTALLING`   | on trial at the next boot            | `booted`, `fellBack`, `resumed` (no boot happened)  |
  * | `VERIFYING`    | is the booted one, on trial          | `committed`, `rejecting`, `fellBack`                |
  * | `FALLING_BACK` | the booted one is unbootable         | `fellBack`, `failed` (the boot loader will not)     |
- * | `HEALTHY`      | end: the new image is committed      | another `offered`                                   |
- * | `ROLLED_BACK`  | end: the earlier image runs again    | another `offered`                                   |
- * | `FAILED`       | end: the charger runs what it ran    | another `offered`                                   |
+ * | `HEALTHY`      | end: the new image is committed      | `offered`, another assignment                       |
+ * | `ROLLED_BACK`  | end: the earlier image runs again    | `offered`, the same only once this was reported     |
+ * | `FAILED`       | end: the charger runs what it ran    | `offered`, the same only once this was reported     |
  */
 import type {
   AssignmentProgress,
@@ -108,12 +108,17 @@ const REPLACEABLE: ReadonlySet<Phase> = new Set([...ENDED, 'DOWNLOADING', 'STAGE
 export const hasEnded = (job: Job): boolean => ENDED.has(job.phase);
 export const isReplaceable = (job: Job | null): boolean => job === null || REPLACEABLE.has(job.phase);
 
+/** Offered again after the service heard that it failed: it knows, and wants it all the same. A way back is tried until it works. */
+const mayTryAgain = (job: Job): boolean =>
+  job.reported && (job.phase === 'FAILED' || job.phase === 'ROLLED_BACK');
+
 export function step(state: AgentState, event: AgentEvent): AgentState {
   if (event.type === 'directive') {
     return { ...state, last: { epoch: event.epoch, sequence: event.sequence } };
   }
   if (event.type === 'offered') {
-    if (!isReplaceable(state.job) || state.job?.assignment === event.assignment) return state;
+    if (!isReplaceable(state.job)) return state;
+    if (state.job?.assignment === event.assignment && !mayTryAgain(state.job)) return state;
     return { ...state, job: newJob(event) };
   }
   const { job } = state;

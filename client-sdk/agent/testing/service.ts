@@ -42,6 +42,8 @@ export class TestService {
   /** What is wanted of the charger; undefined: nothing. */
   wanted: { assignment: string; target: ReleaseTarget } | undefined;
   withdrawn = false;
+  /** Offers what ended again and again. */
+  insists = false;
   /** How a confirmation is answered. */
   confirmation: 'activate' | 'withdraw' | 'none' | 'unavailable' = 'activate';
   /** Changes a directive before, or an answer after it is signed. */
@@ -55,6 +57,7 @@ export class TestService {
   readonly fetched: string[] = [];
   #sequence = 0;
   #acknowledged = 0;
+  #ended: string | undefined;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -92,6 +95,7 @@ export class TestService {
 
   checkIn(body: CheckIn): CheckInAnswer {
     this.checkIns.push(body);
+    this.#ended = ENDED.has(body.assignment?.progress ?? '') ? body.assignment?.assignment : this.#ended;
     for (const report of body.reports) this.#acknowledged = Math.max(this.#acknowledged, report.sequence);
     const answer: CheckInAnswer = {
       directive: this.#sign(this.#directiveFor(body.nonce)),
@@ -131,6 +135,7 @@ export class TestService {
     };
     if (!this.wanted || action === 'none') return directive;
     const { assignment, target } = this.wanted;
+    if (assignment === this.#ended && !this.insists) return directive;
     if (this.withdrawn || action === 'withdraw') return { ...directive, action: 'withdraw', assignment };
     const { path, sha256, length, custom } = target;
     const named = { path, sha256, length, version: custom.version };
@@ -148,5 +153,7 @@ export class TestService {
     };
   }
 }
+
+const ENDED: ReadonlySet<string> = new Set(['HEALTHY', 'ROLLED_BACK', 'FAILED']);
 
 const seconds = (ms: number): string => new Date(ms).toISOString().replace('.000Z', 'Z');
