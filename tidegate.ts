@@ -71,6 +71,11 @@ function overrideExits(command: Command, context: CommandContext): void {
 }
 
 if (import.meta.main) {
+  // Whoever reads the output may stop reading: `tidegate fleet list | head`.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
   process.exitCode = await runTidegate(process.argv.slice(2), {
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),

@@ -182,7 +182,7 @@ function inBetween(stage: AttackStage, how: Approach, real: Transport): Transpor
   };
   return {
     async checkIn(body): Promise<CheckInAnswer> {
-      const timestamp = how.timestamp ?? (await text(real, '/tuf/metadata/timestamp.json'));
+      const timestamp = how.timestamp ?? (await readText(real, '/tuf/metadata/timestamp.json'));
       return {
         directive: await say(body.nonce, 'install'),
         timestamp,
@@ -210,7 +210,7 @@ async function* tampered(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   }
 }
 
-export async function text(transport: Pick<Transport, 'get'>, file: string): Promise<string> {
+export async function readText(transport: Pick<Transport, 'get'>, file: string): Promise<string> {
   const { status, body } = await transport.get(file);
   const chunks: Uint8Array[] = [];
   for await (const chunk of body) chunks.push(chunk);

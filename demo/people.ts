@@ -1,5 +1,6 @@
 /** The people of the demo. Each acts through the command line, with a key or a credential of their own. */
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runTidegate } from '../tidegate.ts';
 
 /** `erin` and `frank` sign releases and `erin` publishes them; `alice` and `bob` operate the fleet. */
@@ -16,6 +17,19 @@ export class DemoCommandError extends Error {
   override readonly name = 'DemoCommandError';
 }
 
+const UNREACHABLE = 3;
+const TRIES = 60;
+const PAUSE_MS = 500;
+
+/** A service that is being started again is waited for. */
+async function patiently(act: () => Promise<number>): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const code = await act();
+    if (code !== UNREACHABLE || tries === TRIES) return code;
+    await delay(PAUSE_MS);
+  }
+}
+
 export function people(home: string, product: string, env: NodeJS.ProcessEnv): People {
   const credential = (person: Person): string => path.join(home, 'credentials', `${person}.json`);
   return {
@@ -23,19 +37,21 @@ export function people(home: string, product: string, env: NodeJS.ProcessEnv): P
     async as<T>(person: Person, ...args: string[]): Promise<T> {
       const out: string[] = [];
       const err: string[] = [];
-      const code = await runTidegate([...args, '--json'], {
-        out: (line) => out.push(line),
-        err: (line) => err.push(line),
-        json: true,
-        env: {
-          ...env,
-          TIDEGATE_HOME: home,
-          TIDEGATE_CREDENTIAL: credential(person),
-          TIDEGATE_KEY: path.join(home, 'keys', person, `${product}.key.json`),
-        },
-        cwd: path.dirname(home),
-        tty: false,
-      });
+      const act = (): Promise<number> =>
+        runTidegate([...args, '--json'], {
+          out: (line) => out.push(line),
+          err: (line) => err.push(line),
+          json: true,
+          env: {
+            ...env,
+            TIDEGATE_HOME: home,
+            TIDEGATE_CREDENTIAL: credential(person),
+            TIDEGATE_KEY: path.join(home, 'keys', person, `${product}.key.json`),
+          },
+          cwd: path.dirname(home),
+          tty: false,
+        });
+      const code = await patiently(act);
       if (code !== 0) {
         throw new DemoCommandError(
           `tidegate ${args.join(' ')} (as ${person}): ${[...err, ...out].join(' ')}`,

@@ -27,10 +27,13 @@ export interface Release {
 
 export async function release(people: People, plan: ReleasePlan): Promise<Release> {
   const { version, image, fallback, notes, adopt = false } = plan;
-  const said = [
-    ...['--product', PRODUCT, '--version', version],
-    ...['--hardware', plan.hardware ?? HARDWARE, '--security-version', String(plan.securityVersion ?? 1)],
-  ];
+  const facts = {
+    product: PRODUCT,
+    version,
+    hardware: plan.hardware ?? HARDWARE,
+    'security-version': String(plan.securityVersion ?? 1),
+  };
+  const said = Object.entries(facts).flatMap(([name, value]) => [`--${name}`, value]);
   const bundle = `${image}.sigstore.json`;
   await people.as('erin', 'sign', image, ...said, '--out', bundle);
   const more = [...fallback.flatMap((way) => ['--fallback', way]), ...(adopt ? ['--adopt'] : [])];

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { rauc } from '@tidegate/client-sdk/install/rauc';
-import { raucMissing, startRaucTestbed } from '../support/rauc.ts';
-import type { RaucTestbedOptions } from '../support/rauc.ts';
+import { raucMissing, startRaucTestbed } from '../../rollout/simulation/sdk/rauc-testbed.ts';
+import type { RaucTestbedOptions } from '../../rollout/simulation/sdk/rauc-testbed.ts';
 import { installerContract } from './installer.ts';
 
 const missing = raucMissing();

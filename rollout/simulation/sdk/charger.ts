@@ -1,4 +1,5 @@
 /** One charger of the simulated fleet: the real SDK in a simulated body. */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import {
@@ -15,6 +16,7 @@ import { bootSelect, type Installer, provisionSlots, slotFiles } from '@tidegate
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { diskFiles } from '@tidegate/client-sdk/trust';
 import type { ChargerModel } from '../charger.ts';
+import { type FactoryImage, placeFactoryImage } from './factory-image.ts';
 
 /** What is under the agent: where images go, and what a boot does. */
 export interface Body {
@@ -32,8 +34,9 @@ export interface SimulatedChargerOptions {
   clock: Clock;
   /** Asked anew each time: the model's storms and bad images may change while it runs. */
   model: () => ChargerModel;
-  /** Two slot files, unless told. */
+  /** Two slot files with the factory image in the first, unless told. */
   body?: Body;
+  factoryImage?: FactoryImage;
   /** HTTPS with its own certificate, unless told. */
   transport?: Transport;
   onEvent?: (news: AgentNews) => void;
@@ -51,8 +54,8 @@ export async function simulatedCharger(options: SimulatedChargerOptions): Promis
   const { identity, folder, clock, onEvent } = options;
   const state = path.join(folder, 'state');
   await mkdir(state, { recursive: true, mode: 0o700 });
-  const body = options.body ?? (await slotBody(folder, identity));
   const transport = options.transport ?? (await connect(options, state));
+  const body = options.body ?? (await slotBody(options, transport));
   const agent = new Agent({
     identity,
     files: diskFiles(state),
@@ -65,9 +68,15 @@ export async function simulatedCharger(options: SimulatedChargerOptions): Promis
   return { serial: identity.serial, agent, transport, installer: body.installer };
 }
 
-async function slotBody(folder: string, identity: Identity): Promise<Body> {
+async function slotBody(
+  { folder, identity, factoryImage }: SimulatedChargerOptions,
+  transport: Transport,
+): Promise<Body> {
   const slots = path.join(folder, 'slots');
-  await mkdir(slots, { recursive: true, mode: 0o700 });
+  if (!existsSync(slots)) {
+    await mkdir(slots, { recursive: true, mode: 0o700 });
+    if (factoryImage) await placeFactoryImage(factoryImage, path.join(slots, 'slot-a'), transport);
+  }
   await provisionSlots(slots, identity.factory);
   return {
     installer: slotFiles(slots),

@@ -23,6 +23,8 @@ export interface FleetOptions {
   root: Uint8Array;
   /** What they leave the factory with. */
   factory: RunningImage;
+  /** TUF path of that image. */
+  factoryPath: string;
   folder: string;
   clock: Clock;
   scenario: Scenario;
@@ -89,6 +91,15 @@ async function build(options: FleetOptions, models: Models, member: FleetMember)
     clock: options.clock,
     model: () => models.of({ serial, siteType }),
     ...(body ? { body } : {}),
+    ...(options.factory.sha256 === null
+      ? {}
+      : {
+          factoryImage: {
+            path: options.factoryPath,
+            sha256: options.factory.sha256,
+            folder: options.folder,
+          },
+        }),
     onEvent: (news) => options.onEvent?.(serial, news),
   });
 }

@@ -2,3 +2,4 @@
 export { type Body, type SimulatedCharger, simulatedCharger } from './charger.ts';
 export { type FleetMember, type FleetOptions, type RunningFleet, startFleet } from './fleet.ts';
 export { Models, type Scenario } from './scenario.ts';
+export { type RaucTestbed, raucMissing, startRaucTestbed } from './rauc-testbed.ts';

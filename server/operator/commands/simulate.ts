@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { clockFrom } from '@tidegate/client-sdk/agent';
-import type { RunningImage } from '@tidegate/client-sdk/protocol';
 import { type FleetMember, type RunningFleet, startFleet } from '@tidegate/rollout/simulation/sdk';
 import { type ServiceClient, serviceClient } from './client.ts';
 import { type CommandContext, CommandError, EXIT } from './context.ts';
@@ -43,7 +42,7 @@ export async function simulateFleet(
 ): Promise<RunningFleet> {
   const client = serviceClient(credential);
   try {
-    const factory = await releaseImage(client, options);
+    const { sha256, version, securityVersion, path: factoryPath } = await factoryRelease(client, options);
     await addSites(client, options);
     const members = await tokensFor(client, options, plannedFleet(options));
     const root = await readFile(path.resolve(context.cwd, options.root));
@@ -55,7 +54,8 @@ export async function simulateFleet(
       members,
       service: { url: credential.service, ca: credential.ca },
       root,
-      factory,
+      factory: { sha256, version, securityVersion },
+      factoryPath,
       folder: options.folder,
       clock: clockFrom(context.env),
       scenario: { seed: options.seed, faultsPerDay: 3, storms: [], faultFactors: {} },
@@ -69,11 +69,17 @@ export async function simulateFleet(
   }
 }
 
-async function releaseImage(client: ServiceClient, options: SimulateOptions): Promise<RunningImage> {
+interface FactoryRelease {
+  path: string;
+  sha256: string;
+  version: string;
+  securityVersion: number;
+  hardware: string[];
+}
+
+async function factoryRelease(client: ServiceClient, options: SimulateOptions): Promise<FactoryRelease> {
   const { product, version } = options;
-  const release = await client.get<{ sha256: string; securityVersion: number; hardware: string[] }>(
-    `/releases/${product}/${version}`,
-  );
+  const release = await client.get<FactoryRelease>(`/releases/${product}/${version}`);
   if (!release.hardware.includes(options.hardware)) {
     throw new CommandError(
       EXIT.usage,
@@ -81,7 +87,7 @@ async function releaseImage(client: ServiceClient, options: SimulateOptions): Pr
       `${product} ${version} fits ${release.hardware.join(', ')}, not ${options.hardware}. Give --hardware accordingly.`,
     );
   }
-  return { sha256: release.sha256, version, securityVersion: release.securityVersion };
+  return release;
 }
 
 function plannedFleet({ chargers, sites, product }: SimulateOptions): PlannedCharger[] {

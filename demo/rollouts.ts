@@ -1,0 +1,107 @@
+/** A rollout of the demo: alice plans it, bob approves, and the rest is the service's. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ServiceClient } from '@tidegate/server/operator/commands';
+import type { People } from './people.ts';
+import { PRODUCT } from './releases.ts';
+import type { Bar, Screen } from './screen.ts';
+
+export interface RolloutView {
+  id: string;
+  status: string;
+  waitingFor: 'approval' | 'gate' | null;
+  current: number;
+  steps: { name: string; status: string; size: number; counts: Partial<Record<string, number>> }[];
+  pausedBecause: string | null;
+  evidence: { sentence: string; kind: string } | null;
+}
+
+export interface RolloutEnd {
+  view: RolloutView;
+  /** Statuses it went through, first to last. */
+  seen: string[];
+}
+
+const ENDS = new Set(['COMPLETED', 'ROLLED_BACK', 'CANCELLED']);
+const LOOK_MS = 400;
+
+export async function createRollout(
+  people: People,
+  version: string,
+  planFile: string,
+  reason: string,
+): Promise<RolloutView> {
+  const words = ['--product', PRODUCT, '--version', version, '--plan', planFile, '--reason', reason];
+  return people.as<RolloutView>('alice', 'rollout', 'create', ...words);
+}
+
+/** Follows a rollout to its end; bob approves whatever waits for a person. */
+export async function follow(
+  id: string,
+  people: People,
+  service: ServiceClient,
+  screen: Screen,
+  signal: AbortSignal,
+): Promise<RolloutEnd> {
+  const seen: string[] = [];
+  for (;;) {
+    signal.throwIfAborted();
+    const view = await look(service, id);
+    if (view !== undefined) {
+      if (seen.at(-1) !== view.status) seen.push(view.status);
+      screen.bars(barsOf(view));
+      if (ENDS.has(view.status)) {
+        screen.end();
+        return { view, seen };
+      }
+      if (view.waitingFor !== null) {
+        const what =
+          view.waitingFor === 'gate' ? `the gate after ${view.steps[view.current]?.name}` : 'the plan';
+        await people.as('bob', 'rollout', 'approve', id, '--reason', `looked at ${what}`);
+        screen.say(`  bob approves ${what}.`);
+      }
+      if (view.status === 'PAUSED') throw new Error(`The rollout was paused: ${view.pausedBecause}`);
+    }
+    await delay(LOOK_MS, undefined, { signal });
+  }
+}
+
+/** Undefined while the service is away. */
+async function look(service: ServiceClient, id: string): Promise<RolloutView | undefined> {
+  try {
+    return await service.get<RolloutView>(`/rollouts/${id}`);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'SERVICE_UNREACHABLE') return undefined;
+    throw error;
+  }
+}
+
+const SETTLED = ['HEALTHY', 'ROLLED_BACK', 'SKIPPED'];
+const UNDER_WAY = ['OFFERED', 'DOWNLOADING', 'STAGED', 'WAITING_WINDOW', 'INSTALLING', 'VERIFYING'];
+const SHOWN = ['FAILED', 'LOST', 'ROLLING_BACK', 'ROLLED_BACK', 'SKIPPED'];
+
+export function barsOf(view: RolloutView): Bar[] {
+  return view.steps.map(({ name, status, size, counts }) => {
+    const sum = (states: string[]): number => states.reduce((n, state) => n + (counts[state] ?? 0), 0);
+    const more = [
+      ...(sum(UNDER_WAY) > 0 ? [`${sum(UNDER_WAY)} under way`] : []),
+      ...SHOWN.filter((state) => (counts[state] ?? 0) > 0).map(
+        (state) => `${counts[state]} ${state.toLowerCase().replace('_', ' ')}`,
+      ),
+    ];
+    const healthy = `${counts['HEALTHY'] ?? 0}/${size} healthy`;
+    return {
+      label: name,
+      share: size === 0 ? 0 : sum(SETTLED) / size,
+      note: [status.toLowerCase().padEnd(7), healthy, ...more].join('  '),
+    };
+  });
+}
+
+/** Chargers that ran the release at any time. */
+export function everTaken(view: RolloutView): number {
+  const TAKEN = ['VERIFYING', 'HEALTHY', 'ROLLING_BACK', 'ROLLED_BACK'];
+  return view.steps.reduce(
+    (sum, { counts }) => sum + TAKEN.reduce((n, state) => n + (counts[state] ?? 0), 0),
+    0,
+  );
+}

@@ -1,0 +1,150 @@
+/** What the demo plays on: a folder, a clock, people with keys, an image, and the service. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fleetClock } from '@tidegate/client-sdk/agent';
+import type { Clock } from '@tidegate/client-sdk/protocol';
+import { demoPlan } from '@tidegate/rollout/simulation';
+import { removeEmbeddedPostgres } from '@tidegate/server/db';
+import { type Credential, loadCredential } from '@tidegate/server/operator/commands';
+import { DemoClock } from './clock.ts';
+import { type Payload, payload, rawImage } from './image.ts';
+import type { DemoOptions } from './options.ts';
+import { type People, people } from './people.ts';
+import { openTestbed, type RaucTestbed } from './rauc.ts';
+import { HARDWARE, OTHER_HARDWARE, PRODUCT, type Release, release, type ReleasePlan } from './releases.ts';
+import { ScenarioFile } from './scenario-file.ts';
+import type { Screen } from './screen.ts';
+import { Service } from './service.ts';
+
+export const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+export const FOLDER = path.join(ROOT, '.tidegate', 'demo');
+/** Outlives a run: what was fetched is not fetched again. */
+const CACHE = path.join(ROOT, '.tidegate', 'cache');
+
+/** Fleet seconds in one second of the wall, until the burn-in begins. */
+const FIRST_SPEED = 60;
+
+export interface Stage {
+  folder: string;
+  /** The state directory of `tidegate`. */
+  home: string;
+  image: Payload;
+  testbed: RaucTestbed | undefined;
+  clock: DemoClock;
+  /** The same clock, as the SDK reads it. */
+  time: Clock;
+  env: NodeJS.ProcessEnv;
+  url: string;
+  people: People;
+  scenario: ScenarioFile;
+  planFile: string;
+  screen: Screen;
+  signal: AbortSignal;
+  /** Has `ending` called when the demo ends, whatever happens; last in, first out. */
+  atEnd: (ending: () => Promise<void>) => void;
+}
+
+export async function setStage(
+  options: DemoOptions,
+  screen: Screen,
+  signal: AbortSignal,
+  atEnd: Stage['atEnd'],
+): Promise<Stage> {
+  await clearStage();
+  await mkdir(path.join(FOLDER, 'images'), { recursive: true });
+  const image = await payload(CACHE);
+  const testbed = await openTestbed(path.join(FOLDER, 'rauc'));
+  const missing = typeof testbed === 'string' ? testbed : undefined;
+  if (typeof testbed !== 'string') atEnd(() => testbed.stop());
+  screen.say(
+    missing === undefined
+      ? `Image: ${image.what}, in RAUC bundles. One charger installs them with real RAUC.`
+      : `Image: ${image.what}. No charger with real RAUC: ${missing}.`,
+  );
+  const home = path.join(FOLDER, 'tidegate');
+  const clock = new DemoClock(path.join(FOLDER, 'clock.json'), FIRST_SPEED);
+  const env = { ...process.env, TIDEGATE_HOME: home, TIDEGATE_FLEET_CLOCK: clock.file };
+  const scenario = new ScenarioFile(path.join(FOLDER, 'scenario.json'), options.seed);
+  await scenario.write();
+  const planFile = path.join(FOLDER, 'plan.json');
+  await writeFile(planFile, JSON.stringify(demoPlan));
+  const port = await freePort(options.port);
+  const crew = people(home, PRODUCT, env);
+  await crew.as('alice', 'init', '--port', String(port));
+  await crew.as('alice', 'product', 'add', PRODUCT, '--hardware', `${HARDWARE},${OTHER_HARDWARE}`);
+  screen.say('Ceremony: root and targets 2 of 3, product role 2 of 2, online keys apart, two operators.');
+  return {
+    folder: FOLDER,
+    home,
+    image,
+    testbed: typeof testbed === 'string' ? undefined : testbed,
+    clock,
+    time: fleetClock(clock.file),
+    env,
+    url: `https://localhost:${port}`,
+    people: crew,
+    scenario,
+    planFile,
+    screen,
+    signal,
+    atEnd,
+  };
+}
+
+/** Removes what a run left. As root the database may lie elsewhere, so it goes first. */
+export async function clearStage(): Promise<void> {
+  await removeEmbeddedPostgres(path.join(FOLDER, 'tidegate', 'service', 'postgres'));
+  await rm(FOLDER, { recursive: true, force: true });
+}
+
+export async function startService({ folder, env, url, people, screen, atEnd }: Stage): Promise<Service> {
+  const service = new Service({
+    root: ROOT,
+    env,
+    url,
+    logFile: path.join(folder, 'service.log'),
+    onRestart: (count) => screen.say(`  The service died (${count}). Starting it again.`),
+  });
+  atEnd(() => service.stop());
+  service.start();
+  await service.ready(60_000);
+  screen.say(`Service: ${url}. Look into it meanwhile, from another terminal:`);
+  screen.say(`  export TIDEGATE_CREDENTIAL='${people.credential('alice')}'`);
+  screen.say(`  '${path.join(ROOT, 'bin', 'tidegate')}' rollout list      (or fleet list, audit list)`);
+  return service;
+}
+
+/** Makes an image of one version, signs it and publishes it. */
+export async function publish(stage: Stage, plan: Omit<ReleasePlan, 'image'>): Promise<Release> {
+  const { testbed, image, folder, people } = stage;
+  if (testbed !== undefined) {
+    return release(people, { ...plan, image: await testbed.makeBundle(image.file, plan.version) });
+  }
+  const file = path.join(folder, 'images', `dc150-${plan.version}.bin`);
+  await rawImage(image.file, plan.version, file);
+  return release(people, { ...plan, image: file });
+}
+
+export function credentialOf({ people, env, folder }: Stage): Promise<Credential> {
+  const nothing = (): void => undefined;
+  const context = { out: nothing, err: nothing, json: true, env, cwd: folder, tty: false };
+  return loadCredential(context, people.credential('bob'));
+}
+
+/** `wanted` if nobody has it, else any. */
+function freePort(wanted: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', () => {
+      if (wanted === 0) reject(new Error('There is no free port on this machine.'));
+      else resolve(freePort(0));
+    });
+    server.listen(wanted, () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : wanted;
+      server.close(() => resolve(port));
+    });
+  });
+}
