@@ -1,26 +1,14 @@
 /** The loop on the charger: check in, believe the answer or not, act on it, and see the next boot through. */
 import { Refusal } from '../protocol/index.ts';
-import type { AssignmentProgress, DirectiveAction, RefusalCode } from '../protocol/index.ts';
+import type { RefusalCode } from '../protocol/index.ts';
 import type { AgentDeps, Context } from './context.ts';
 import { act, checkIn } from './exchange.ts';
 import { waitForNextPass } from './pace.ts';
+import type { Pass } from './pass.ts';
 import { start } from './start.ts';
 import { progressOf } from './state.ts';
 import type { AgentState, Job } from './state.ts';
 import { advance } from './trial.ts';
-
-/** What one pass came to. */
-export interface Pass {
-  /** What the service said; undefined when it could not be reached or believed. */
-  action: DirectiveAction | undefined;
-  /** Seconds of the fleet's time until the service wants to be asked again; undefined without an answer. */
-  pollAfter: number | undefined;
-  /** The service has not yet heard of something that this pass changed. */
-  news: boolean;
-  job: { assignment: string; progress: AssignmentProgress; code: string | null } | undefined;
-  /** Everything that was refused, first to last. */
-  refusals: Refusal[];
-}
 
 /** OCPP 2.0.1, appendix 1: the security event for firmware whose signature does not verify. */
 const INVALID_SIGNATURE = 'InvalidFirmwareSignature';

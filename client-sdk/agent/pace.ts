@@ -1,7 +1,7 @@
 /** When the agent looks up again: as told, spread out, and patient with a service that does not answer. */
 import type { Clock } from '../protocol/index.ts';
 import type { Context } from './context.ts';
-import type { Pass } from './agent.ts';
+import type { Pass } from './pass.ts';
 import { ServiceRefusal } from './transport.ts';
 import { advance } from './trial.ts';
 

@@ -2,9 +2,7 @@
  * What is put on a charger with its image and never delivered over the network: who it is, whom it trusts, where its state lives.
  * Lost state starts from here again. Design §3, "State".
  */
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { resolve } from 'node:path';
 import { HARDWARE, ORGANISATION, PRODUCT, Refusal, SERIAL, SHA256, VERSION } from '../protocol/index.ts';
 import type { RunningImage } from '../protocol/index.ts';
 
@@ -54,27 +52,9 @@ export interface HostCommands {
 export const PROVISIONING_DEFAULTS = { healthDeadline: 600, healthBin: 3600 } as const;
 
 /**
- * Reads `charger.json` or `charger.yaml`. Relative paths in it are relative to the file.
- * @throws Refusal `NOT_PROVISIONED`, naming the field.
+ * @param base folder that relative paths in `value` are relative to
+ * @throws Refusal `NOT_PROVISIONED`, naming the field
  */
-export async function readProvisioning(file: string): Promise<Provisioning> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw new Refusal('NOT_PROVISIONED', `cannot read ${file}`, { cause: error });
-  }
-  let value: unknown;
-  try {
-    // YAML 1.2 holds JSON.
-    value = parse(text, { maxAliasCount: 0 });
-  } catch (error) {
-    throw new Refusal('NOT_PROVISIONED', `${file} is neither JSON nor YAML`, { cause: error });
-  }
-  return parseProvisioning(value, dirname(resolve(file)));
-}
-
-/** @throws Refusal `NOT_PROVISIONED` */
 export function parseProvisioning(value: unknown, base: string): Provisioning {
   const top = new Fields(value, '');
   const path = (text: string): string => resolve(base, text);

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../protocol/index.ts';
 import { Refusal } from '../../protocol/index.ts';
 import { clockFrom } from '../clock.ts';
-import { readProvisioning } from '../provisioning.ts';
+import { readProvisioning } from './provisioning-file.ts';
 import type { Provisioning } from '../provisioning.ts';
 
 export interface CommandContext {

@@ -7,6 +7,7 @@ import { statusCommand } from './status.ts';
 import { verifyCommand } from './verify.ts';
 
 export type { CommandContext } from './context.ts';
+export { readProvisioning } from './provisioning-file.ts';
 
 export function chargerCommands(context: CommandContext): Command[] {
   return [enrolCommand(context), runCommand(context), verifyCommand(context), statusCommand(context)];

@@ -1,7 +1,7 @@
 /** One charger and its service, for a test. */
 import { memoryFiles } from '../../trust/testing/memory-files.ts';
 import type { MemoryFiles } from '../../trust/testing/memory-files.ts';
-import type { Pass } from '../agent.ts';
+import type { Pass } from '../pass.ts';
 import { someImage, TestCharger } from './charger.ts';
 import { TestService, testClock } from './service.ts';
 

@@ -4,7 +4,7 @@ import { Refusal } from '../../protocol/index.ts';
 import { bootSelect, provisionSlots, slotFiles } from '../../install/index.ts';
 import type { Files } from '../../trust/index.ts';
 import { Agent } from '../agent.ts';
-import type { Pass } from '../agent.ts';
+import type { Pass } from '../pass.ts';
 import type { AgentDeps, Identity } from '../context.ts';
 import type { HealthMaterial, Host } from '../host.ts';
 import type { Transport } from '../transport.ts';
