@@ -100,7 +100,7 @@ async function rollOut(stage: Stage, { version }: Release, reason: string): Prom
   const service = serviceClient(await credentialOf(stage));
   try {
     const end = await follow(id, people, service, screen, signal);
-    screen.say(`  ${end.seen.join(' → ')}`);
+    screen.say(`  ${end.way.join(' → ')}`);
     return end;
   } finally {
     service.close();

@@ -17,8 +17,8 @@ export interface RolloutView {
 
 export interface RolloutEnd {
   view: RolloutView;
-  /** Statuses it went through, first to last. */
-  seen: string[];
+  /** Statuses that it went through, first to last, by the audit log. */
+  way: string[];
 }
 
 const ENDS = new Set(['COMPLETED', 'ROLLED_BACK', 'CANCELLED']);
@@ -42,16 +42,14 @@ export async function follow(
   screen: Screen,
   signal: AbortSignal,
 ): Promise<RolloutEnd> {
-  const seen: string[] = [];
   for (;;) {
     signal.throwIfAborted();
     const view = await look(service, id);
     if (view !== undefined) {
-      if (seen.at(-1) !== view.status) seen.push(view.status);
       screen.bars(barsOf(view));
       if (ENDS.has(view.status)) {
         screen.end();
-        return { view, seen };
+        return { view, way: await wayOf(service, id) };
       }
       if (view.waitingFor !== null) {
         const what =
@@ -63,6 +61,20 @@ export async function follow(
     }
     await delay(LOOK_MS, undefined, { signal });
   }
+}
+
+const STATUSES = new Set(
+  'AWAITING_APPROVAL SCHEDULED RUNNING PAUSED COMPLETED HALTED ROLLING_BACK ROLLED_BACK CANCELLED'.split(' '),
+);
+
+async function wayOf(service: ServiceClient, id: string): Promise<string[]> {
+  const query = { subject: id, limit: 500 };
+  const { items } = await service.get<{ items: { detail: { to?: string } }[] }>('/audit', query);
+  const way: string[] = [];
+  for (const { to = '' } of items.map(({ detail }) => detail)) {
+    if (STATUSES.has(to) && way.at(-1) !== to) way.push(to);
+  }
+  return way;
 }
 
 /** Undefined while the service is away. */

@@ -39,7 +39,7 @@ export async function act(
         {
           actor: event.by,
           action: `rollout.${event.kind}`,
-          subject: `rollout/${ref.id}`,
+          subject: ref.id,
           reason: event.reason,
           source: options.source,
           detail: { ...options.detail, from: found.rollout.status, to: rollout.status, notes },

@@ -77,7 +77,7 @@ function auditOf(before: Rollout, after: Rollout, note: string): AuditEntry {
   return {
     actor: SYSTEM,
     action: before.status === after.status ? 'rollout.advance' : `rollout.${after.status.toLowerCase()}`,
-    subject: `rollout/${after.id}`,
+    subject: after.id,
     reason: note,
     source: 'worker',
     detail: { from: before.status, to: after.status, step: after.current, evidence: after.evidence },
