@@ -6,6 +6,7 @@ import { markSilent } from './index.ts';
 import {
   type Fleet,
   NEW,
+  OLD,
   ORG,
   type TestCharger,
   addCharger,
@@ -95,6 +96,50 @@ test('committed, then killed before the answer: the report that comes again coun
   await checkInBatch(fleet.deps, [{ charger: identity, body }]);
   expect((await checkIn(fleet, one, { reports: body.reports })).acknowledged).toBe(1);
   expect((await charger('SN-1')).baseline).toMatchObject({ fault: [1, 2] });
+});
+
+/** A factory image has no digest on record. */
+const onFactory = { running: { sha256: null, version: '1.0.0', securityVersion: 1 } };
+
+test('an adopted digest survives the check-ins of an image that has none on record, and a trial of another', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  await checkIn(fleet, one, onFactory);
+  const adopt = (sha256: string | null) =>
+    fleet.db.updateTable('chargers').set({ running_sha256: sha256 }).where('serial', '=', 'SN-1').execute();
+  const running = async () => (await charger('SN-1')).running_sha256;
+  await adopt(null);
+  await checkIn(fleet, one, onFactory);
+  expect(await running()).toBeNull();
+  await adopt(OLD);
+  await checkIn(fleet, one, onFactory);
+  expect(await running()).toBe(OLD);
+  await startRollout(fleet, [one]);
+  await treat(one);
+  await checkIn(fleet, one, onNew);
+  expect(await running()).toBe(NEW);
+  await checkIn(fleet, one, onFactory);
+  expect(await running()).toBe(OLD);
+  await checkIn(fleet, one, { running: { ...onFactory.running, version: '0.9.0' } });
+  expect(await running()).toBeNull();
+});
+
+test('on an adopted image, reports without a digest are control; where it is the release itself, they are not', async () => {
+  const [before, already] = await addChargers(fleet, 2);
+  if (!before || !already) throw new Error('two chargers');
+  const onFactoryNew = { running: { ...onFactory.running, version: '1.1.0' } };
+  await checkIn(fleet, before, onFactory);
+  await fleet.db
+    .updateTable('chargers')
+    .set({ running_sha256: NEW, running_version: '1.1.0' })
+    .where('serial', '=', already.serial)
+    .execute();
+  await startRollout(fleet, []);
+  fleet.clock.pass(2);
+  const reports = [report(fleet, 1, { sha256: null })];
+  await checkIn(fleet, before, { ...onFactory, reports });
+  expect(await sums('fault')).toEqual({ treated: [0, 0], control: [0, 2] });
+  await checkIn(fleet, already, { ...onFactoryNew, reports });
+  expect(await sums('fault')).toEqual({ treated: [0, 2], control: [0, 2] });
 });
 
 test('one charger that calls many times at once is counted once', async () => {

@@ -14,6 +14,7 @@ import { loadBatch } from './load.ts';
 import { type Want, mayNeedRoom, wantOf } from './offer.ts';
 import { takeProgress } from './progress.ts';
 import { takeReports } from './reports.ts';
+import { namedReports, runningOf } from './running.ts';
 import { writeEvidence, writeVisitors } from './write.ts';
 
 /** What a batch came to: an answer or a refusal for each visit, and the rollouts to ring for. */
@@ -75,8 +76,9 @@ async function take(
   limits: Limits,
   repository: RepositoryState,
 ): Promise<Want> {
-  takeReports(visitor, body.reports, batch, evidence);
-  visitor.running = body.running;
+  const running = await runningOf(trx, batch.organisation, visitor, body.running);
+  takeReports(visitor, namedReports(body, running.sha256), batch, evidence);
+  visitor.running = running;
   visitor.charging = body.charging;
   visitor.marks = body.marks;
   visitor.online = true;
