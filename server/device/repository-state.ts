@@ -33,3 +33,13 @@ export async function repositoryState(trx: Db, organisation: string): Promise<Re
     epoch: row.epoch,
   };
 }
+
+/** Version of the newest root that is published; 0 before the first. */
+export async function rootVersion(db: Db, organisation: string): Promise<number> {
+  const row = await db
+    .selectFrom('repository')
+    .select('root_version')
+    .where('organisation', '=', organisation)
+    .executeTakeFirst();
+  return row?.root_version ?? 0;
+}

@@ -172,3 +172,16 @@ test.each([
   expect([answer.status, (answer.json as { code: string }).code]).toEqual([404, 'NOT_FOUND']);
   expect(answer.headers['cache-control']).toBe('no-store');
 });
+
+test('a root is there once its publication has committed, and not before', async () => {
+  const { blobs, db } = fleet.deps;
+  for (const version of [2, 3])
+    await blobs.put(metadataKey('root', version), Buffer.from(`{"root":${version}}`));
+  // The repository row says 2; the third was written by a publication that has not committed.
+  expect((await get('/tuf/metadata/2.root.json')).json).toEqual({ root: 2 });
+  const early = await get('/tuf/metadata/3.root.json');
+  expect([early.status, (early.json as { code: string }).code]).toEqual([404, 'NOT_FOUND']);
+  await db.updateTable('repository').set({ root_version: 3 }).execute();
+  expect((await get('/tuf/metadata/3.root.json')).json).toEqual({ root: 3 });
+  await db.updateTable('repository').set({ root_version: 2 }).execute();
+});

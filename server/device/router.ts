@@ -59,7 +59,7 @@ export function deviceRouter(deps: DeviceDeps): Router {
   });
   router.get('/tuf/metadata/:file', async (request, response) => {
     await identify(deps, request);
-    await sendMetadata(deps.blobs, request.params.file, response);
+    await sendMetadata(deps, request.params.file, response);
   });
   router.get('/tuf/targets/:folder/:file', async (request, response) => {
     await identify(deps, request);

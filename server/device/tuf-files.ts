@@ -3,21 +3,32 @@ import type { Request, Response } from 'express';
 import { FILE_NAME, PRODUCT, SHA256 } from '@tidegate/client-sdk/protocol';
 import { type BlobStat, type BlobStore, type ByteRange, TIMESTAMP_KEY } from '@tidegate/signer/repository';
 import { ApiError } from '../http/index.ts';
+import type { DeviceDeps } from './deps.ts';
+import { rootVersion } from './repository-state.ts';
 
 /** A consistent name's bytes never change. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 /** `<version>.<role>.json`; a role is a top-level one or a product. */
-const METADATA_FILE = /^[1-9]\d{0,15}\.([a-z0-9.-]{1,200})\.json$/;
+const METADATA_FILE = /^([1-9]\d{0,15})\.([a-z0-9.-]{1,200})\.json$/;
 const TOP_LEVEL = new Set(['root', 'targets', 'snapshot']);
 
-/** `GET /tuf/metadata/<file>`. @throws ApiError `NOT_FOUND` */
-export async function sendMetadata(blobs: BlobStore, file: string, response: Response): Promise<void> {
+/**
+ * `GET /tuf/metadata/<file>`. A root is found by its name alone, so one that a publication has written and not committed yet is not
+ * there: what a charger has once trusted cannot be taken back.
+ * @throws ApiError `NOT_FOUND`
+ */
+export async function sendMetadata(
+  { blobs, db, organisation }: Pick<DeviceDeps, 'blobs' | 'db' | 'organisation'>,
+  file: string,
+  response: Response,
+): Promise<void> {
   if (file === 'timestamp.json') {
     await sendBlob(blobs, TIMESTAMP_KEY, 'no-store', 'application/json', response);
     return;
   }
-  const role = METADATA_FILE.exec(file)?.[1];
+  const [, version = '', role] = METADATA_FILE.exec(file) ?? [];
   if (role === undefined || !(TOP_LEVEL.has(role) || PRODUCT.test(role))) throw notThere(file);
+  if (role === 'root' && Number(version) > (await rootVersion(db, organisation))) throw notThere(file);
   await sendBlob(blobs, `metadata/${file}`, IMMUTABLE, 'application/json', response);
 }
 

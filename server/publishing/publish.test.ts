@@ -3,7 +3,14 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refusal } from '@tidegate/client-sdk/protocol';
 import { TrustedSet } from '@tidegate/client-sdk/trust';
-import { bump, type BlobStore, delegateProduct, newProductRole } from '@tidegate/signer/repository';
+import {
+  addSignature,
+  bump,
+  type BlobStore,
+  delegateProduct,
+  newProductRole,
+  topLevelRole,
+} from '@tidegate/signer/repository';
 import { generateKey } from '@tidegate/signer/keys';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { verifyAudit } from '../audit/index.ts';
@@ -328,6 +335,30 @@ describe('interrupted', () => {
     expect((await walk()).productRole(PRODUCT).targets.size).toBe(0);
     await refreshOnline(desk.deps);
     expect((await walk()).productRole(PRODUCT).targets.size).toBe(1);
+  });
+
+  test('a root that was written is the only one of its version for ever', async () => {
+    const failing: BlobStore = {
+      ...desk.deps.blobs,
+      put: async (key, ...rest) => {
+        const stat = await desk.deps.blobs.put(key, ...rest);
+        if (key === 'metadata/2.root.json') throw new Error('power cut');
+        return stat;
+      },
+    };
+    const whole = { targets: null, policy: null, sigstoreRoot: null, products: {}, strand: [] };
+    const by = { name: 'erin', reason: 'r', source: 's' };
+    const seen = await desk.nextRoot();
+    const cut = publish({ ...desk.deps, blobs: failing }, { ...whole, roots: [seen] }, by);
+    await expect(cut).rejects.toThrow('power cut');
+    // The same version with another expiry, signed by the same people.
+    const other = { ...desk.root, signed: { ...desk.root.signed, expires: '2027-01-01T00:00:00Z' } };
+    let signed: typeof other = { ...other, signatures: [] };
+    for (const key of desk.people.root.slice(0, 2)) {
+      signed = await addSignature(signed, topLevelRole(desk.root, 'root'), key);
+    }
+    await refused('ROLE_VERSION', () => desk.send({ roots: [text(signed)] }));
+    await expect(desk.send({ roots: [seen] })).resolves.toMatchObject({ versions: { root: 2 } });
   });
 });
 
