@@ -4,9 +4,10 @@ import { createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startFleet as startChargers } from '@tidegate/rollout/simulation/sdk';
+import { ROOT } from './options.ts';
 import { raucBody, type RaucTestbed } from './rauc.ts';
 import { HARDWARE, PRODUCT, type Release } from './releases.ts';
-import { credentialOf, ROOT, type Stage } from './stage.ts';
+import { credentialOf, type Stage } from './stage.ts';
 
 export const CHARGERS = 60;
 const SITES = 8;

@@ -3,7 +3,7 @@ import { play } from './demo.ts';
 import { parseOptions } from './options.ts';
 import { type Outcome, reportLines, shortcomings, verdictOf } from './report.ts';
 import { openScreen } from './screen.ts';
-import { clearStage, FOLDER, setStage } from './stage.ts';
+import { clearStage, setStage } from './stage.ts';
 
 const started = Date.now();
 const options = parseOptions(process.argv.slice(2));
@@ -29,9 +29,11 @@ try {
 }
 for (const end of endings.toReversed()) await end().catch(() => undefined);
 if (options.keep || process.exitCode === 1) {
-  screen.say(`State and logs are kept in ${FOLDER}. Repeat the run: npm run demo -- --seed ${options.seed}`);
+  screen.say(
+    `State and logs are kept in ${options.folder}. Repeat the run: npm run demo -- --seed ${options.seed}`,
+  );
 } else {
-  await clearStage();
+  await clearStage(options.folder);
 }
 
 function tell(outcome: Outcome): void {

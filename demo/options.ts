@@ -1,5 +1,9 @@
 import { randomInt } from 'node:crypto';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
+
+export const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 export interface DemoOptions {
   seed: number;
@@ -7,6 +11,8 @@ export interface DemoOptions {
   /** Keep the demo's folder with its state and logs. */
   keep: boolean;
   port: number;
+  /** Where it all happens; emptied at the beginning. */
+  folder: string;
 }
 
 export function parseOptions(args: string[]): DemoOptions {
@@ -16,12 +22,17 @@ export function parseOptions(args: string[]): DemoOptions {
     )
     .option('--seed <number>', 'repeat a run', whole)
     .option('--port <number>', 'port of the service', whole, 8443)
-    .option('--keep', 'keep the state and logs in .tidegate/demo', false)
+    .option(
+      '--folder <folder>',
+      'where it all happens; emptied at the beginning',
+      path.join(ROOT, '.tidegate', 'demo'),
+    )
+    .option('--keep', 'keep the state and logs', false)
     .option('--json', 'print the verdict as JSON in the last line', false)
     .addHelpText('after', '\nExamples:\n  npm run demo\n  npm run demo -- --seed 7\n  npm run demo -- --json')
     .parse(args, { from: 'user' })
-    .opts<{ seed?: number; json: boolean; keep: boolean; port: number }>();
-  return { ...options, seed: options.seed ?? randomInt(1, 2 ** 31) };
+    .opts<Omit<DemoOptions, 'seed'> & { seed?: number }>();
+  return { ...options, folder: path.resolve(options.folder), seed: options.seed ?? randomInt(1, 2 ** 31) };
 }
 
 function whole(text: string): number {

@@ -1,6 +1,6 @@
 /** The service as a process of its own, which is started again when it dies: a rollout must not notice. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 
@@ -12,6 +12,8 @@ export interface ServiceOptions {
   root: string;
   env: NodeJS.ProcessEnv;
   logFile: string;
+  /** Holds the process id of the service that runs. */
+  pidFile: string;
   url: string;
   onRestart: (count: number) => void;
 }
@@ -26,10 +28,6 @@ export class Service {
   constructor(options: ServiceOptions) {
     this.#options = options;
     this.#log = createWriteStream(options.logFile, { flags: 'a' });
-  }
-
-  get pid(): number | undefined {
-    return this.#child?.pid;
   }
 
   get restarts(): number {
@@ -52,6 +50,8 @@ export class Service {
         if (!this.#stopping) this.start();
       }, RESTART_MS);
     });
+    // For whoever wants to see what a kill does.
+    writeFileSync(this.#options.pidFile, String(child.pid));
     this.#child = child;
   }
 

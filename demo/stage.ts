@@ -2,7 +2,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { fleetClock } from '@tidegate/client-sdk/agent';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { demoPlan } from '@tidegate/rollout/simulation';
@@ -10,7 +9,7 @@ import { removeEmbeddedPostgres } from '@tidegate/server/db';
 import { type Credential, loadCredential } from '@tidegate/server/operator/commands';
 import { DemoClock } from './clock.ts';
 import { type Payload, payload, rawImage } from './image.ts';
-import type { DemoOptions } from './options.ts';
+import { type DemoOptions, ROOT } from './options.ts';
 import { type People, people } from './people.ts';
 import { openTestbed, type RaucTestbed } from './rauc.ts';
 import { HARDWARE, OTHER_HARDWARE, PRODUCT, type Release, release, type ReleasePlan } from './releases.ts';
@@ -18,8 +17,6 @@ import { ScenarioFile } from './scenario-file.ts';
 import type { Screen } from './screen.ts';
 import { Service } from './service.ts';
 
-export const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-export const FOLDER = path.join(ROOT, '.tidegate', 'demo');
 /** Outlives a run: what was fetched is not fetched again. */
 const CACHE = path.join(ROOT, '.tidegate', 'cache');
 
@@ -52,10 +49,11 @@ export async function setStage(
   signal: AbortSignal,
   atEnd: Stage['atEnd'],
 ): Promise<Stage> {
-  await clearStage();
-  await mkdir(path.join(FOLDER, 'images'), { recursive: true });
+  const { folder } = options;
+  await clearStage(folder);
+  await mkdir(path.join(folder, 'images'), { recursive: true });
   const image = await payload(CACHE);
-  const testbed = await openTestbed(path.join(FOLDER, 'rauc'));
+  const testbed = await openTestbed(path.join(folder, 'rauc'));
   const missing = typeof testbed === 'string' ? testbed : undefined;
   if (typeof testbed !== 'string') atEnd(() => testbed.stop());
   screen.say(
@@ -63,12 +61,12 @@ export async function setStage(
       ? `Image: ${image.what}, in RAUC bundles. One charger installs them with real RAUC.`
       : `Image: ${image.what}. No charger with real RAUC: ${missing}.`,
   );
-  const home = path.join(FOLDER, 'tidegate');
-  const clock = new DemoClock(path.join(FOLDER, 'clock.json'), FIRST_SPEED);
+  const home = path.join(folder, 'tidegate');
+  const clock = new DemoClock(path.join(folder, 'clock.json'), FIRST_SPEED);
   const env = { ...process.env, TIDEGATE_HOME: home, TIDEGATE_FLEET_CLOCK: clock.file };
-  const scenario = new ScenarioFile(path.join(FOLDER, 'scenario.json'), options.seed);
+  const scenario = new ScenarioFile(path.join(folder, 'scenario.json'), options.seed);
   await scenario.write();
-  const planFile = path.join(FOLDER, 'plan.json');
+  const planFile = path.join(folder, 'plan.json');
   await writeFile(planFile, JSON.stringify(demoPlan));
   const port = await freePort(options.port);
   const crew = people(home, PRODUCT, env);
@@ -76,7 +74,7 @@ export async function setStage(
   await crew.as('alice', 'product', 'add', PRODUCT, '--hardware', `${HARDWARE},${OTHER_HARDWARE}`);
   screen.say('Ceremony: root and targets 2 of 3, product role 2 of 2, online keys apart, two operators.');
   return {
-    folder: FOLDER,
+    folder,
     home,
     image,
     testbed: typeof testbed === 'string' ? undefined : testbed,
@@ -94,9 +92,9 @@ export async function setStage(
 }
 
 /** Removes what a run left. As root the database may lie elsewhere, so it goes first. */
-export async function clearStage(): Promise<void> {
-  await removeEmbeddedPostgres(path.join(FOLDER, 'tidegate', 'service', 'postgres'));
-  await rm(FOLDER, { recursive: true, force: true });
+export async function clearStage(folder: string): Promise<void> {
+  await removeEmbeddedPostgres(path.join(folder, 'tidegate', 'service', 'postgres'));
+  await rm(folder, { recursive: true, force: true });
 }
 
 export async function startService({ folder, env, url, people, screen, atEnd }: Stage): Promise<Service> {
@@ -105,6 +103,7 @@ export async function startService({ folder, env, url, people, screen, atEnd }: 
     env,
     url,
     logFile: path.join(folder, 'service.log'),
+    pidFile: path.join(folder, 'service.pid'),
     onRestart: (count) => screen.say(`  The service died (${count}). Starting it again.`),
   });
   atEnd(() => service.stop());
