@@ -1,10 +1,9 @@
 /** The `tidegate` command: every room's commands as one program. */
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { operatorCommands } from '@tidegate/server/operator/commands';
 import { startCommand } from '@tidegate/server/start';
 import { signerCommands, type CommandContext } from '@tidegate/signer/commands';
-
-const USAGE = 2;
+import { endWithTheReader, runProgram } from './command-line.ts';
 
 /** The program with everything mounted; a room may add subcommands to another's group, such as `release list` to `release`. */
 export function tidegate(context: CommandContext): Command {
@@ -51,31 +50,12 @@ function mount(program: Command, command: Command): void {
 export async function runTidegate(args: string[], context: CommandContext): Promise<number> {
   let code = 0;
   const program = tidegate({ ...context, exit: (given) => (code = given) });
-  overrideExits(program, context);
-  try {
-    await program.parseAsync(args, { from: 'user' });
-    return code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
-    throw error;
-  }
-}
-
-/** Commander ends the process by default; in a program that runs several commands only the caller may. */
-function overrideExits(command: Command, context: CommandContext): void {
-  command.exitOverride().configureOutput({
-    writeOut: (text) => context.out(text.trimEnd()),
-    writeErr: (text) => context.err(text.trimEnd()),
-  });
-  for (const subcommand of command.commands) overrideExits(subcommand, context);
+  const usage = await runProgram(program, args, context);
+  return usage === 0 ? code : usage;
 }
 
 if (import.meta.main) {
-  // Whoever reads the output may stop reading: `tidegate fleet list | head`.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit();
-    throw error;
-  });
+  endWithTheReader();
   process.exitCode = await runTidegate(process.argv.slice(2), {
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),

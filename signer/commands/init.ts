@@ -13,7 +13,7 @@ interface InitOptions {
   people: string;
   engineers?: string;
   operators: string;
-  port: string;
+  port?: string;
   serviceUrl?: string;
   json?: boolean;
 }
@@ -25,7 +25,10 @@ export function initCommand(context: CommandContext): Command {
     .option('--people <names>', 'holders of root and targets keys, two of whom sign', 'erin,frank,grace')
     .option('--engineers <names>', 'who signs and publishes releases (default: the first two people)')
     .option('--operators <names>', 'who runs the fleet; the first is also admin', 'alice,bob')
-    .option('--port <number>', 'where the service will answer on this machine', '8443')
+    .option(
+      '--port <number>',
+      'where the service will answer on this machine (default: TIDEGATE_PORT, else 8443)',
+    )
     .option('--service-url <url>', 'what people and chargers call it (default: https://localhost:<port>)')
     .option('--json', 'answer in JSON')
     .addHelpText(
@@ -62,7 +65,7 @@ function planOf(context: CommandContext, options: InitOptions): CeremonyPlan {
   if (reserved !== undefined) throw new CommandError('NAME_INVALID', `${reserved} is no person`);
   const operators = peopleList(options.operators);
   if (operators.length < 2) throw new CommandError('PEOPLE_TOO_FEW', options.operators);
-  const port = wholeNumber('--port', options.port, 1, 65535);
+  const port = wholeNumber('--port', options.port ?? (context.env['TIDEGATE_PORT'] || '8443'), 1, 65535);
   return {
     organisation: organisationId(options.organisation),
     people,

@@ -35,7 +35,7 @@ export interface Result {
   lines: string[];
 }
 
-/** Exit codes: 0 done, 1 refused or failed, 3 the service does not answer. */
+/** Exit codes: 0 done, 1 refused or failed, 3 the service does not answer; 2, a wrong command line, is the program's. */
 const EXIT = { failed: 1, silent: 3 } as const;
 
 export const clockOf = (context: CommandContext): Clock => context.clock ?? clockFrom(context.env);

@@ -14,7 +14,7 @@ export function enrolCommand(context: CommandContext): Command {
     .requiredOption('--token <token>', 'from `tidegate fleet token`; bound to this serial number')
     .option('--config <file>', 'the provisioning file (default: TIDEGATE_CHARGER, else charger.json)')
     .option('--json', 'answer in JSON')
-    .addHelpText('after', '\nExample:\n  $ tidegate-charger enrol --config charger.json --token 3f9c…')
+    .addHelpText('after', '\nExamples:\n  $ tidegate-charger enrol --config charger.json --token 3f9c…')
     .action((options: EnrolOptions) => report(context, options, () => run(context, options)));
 }
 

@@ -13,7 +13,7 @@ export function statusCommand(context: CommandContext): Command {
     .description('What this charger runs, holds and trusts; asks nobody')
     .option('--config <file>', 'the provisioning file (default: TIDEGATE_CHARGER, else charger.json)')
     .option('--json', 'answer in JSON')
-    .addHelpText('after', '\nExample:\n  $ tidegate-charger status --json')
+    .addHelpText('after', '\nExamples:\n  $ tidegate-charger status --json')
     .action((options: SharedOptions) => report(context, options, () => status(context, options)));
 }
 

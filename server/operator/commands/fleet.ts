@@ -64,7 +64,7 @@ function token(context: CommandContext): Command {
           json: { tokens },
           lines: [
             ...tokens.map((made) => `${made.serial}  ${made.token}  until ${when(made.expiresAt)}`),
-            'Each is shown this once. On the charger: tidegate-charger run … with its token.',
+            'Each is shown this once. On the charger: tidegate-charger enrol --token …',
           ],
         };
       }),
@@ -143,7 +143,7 @@ function adopt(context: CommandContext): Command {
           reason,
           ...named,
         });
-        return { json: done, lines: [`${done.adopted} chargers adopted: they run ${product} ${version}.`] };
+        return { json: done, lines: [`Chargers adopted: ${done.adopted}. They run ${product} ${version}.`] };
       }),
     );
 }

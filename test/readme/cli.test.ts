@@ -1,0 +1,99 @@
+/** What every command promises: examples in its help, `--json`, and errors that a script can read. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runTidegate, tidegate } from '../../tidegate.ts';
+import { runTidegateCharger, tidegateCharger } from '../../tidegate-charger.ts';
+
+/** Exit codes of design §7, as the README and the help list them. */
+const FAILURES = [1, 2, 3];
+const ERROR_CODE = /^[A-Z][A-Z0-9_]+$/;
+
+let empty: string;
+beforeAll(async () => {
+  empty = await mkdtemp(join(tmpdir(), 'tidegate-cli-'));
+});
+afterAll(() => rm(empty, { recursive: true, force: true }));
+
+const nowhere = {
+  out: () => undefined,
+  err: () => undefined,
+  json: false,
+  env: {},
+  cwd: '/nonexistent',
+  tty: false,
+};
+const programs = [
+  { name: 'tidegate', root: tidegate(nowhere), run: runTidegate },
+  { name: 'tidegate-charger', root: tidegateCharger(nowhere), run: runTidegateCharger },
+];
+const leaves = programs.flatMap(({ name, root, run }) =>
+  leavesOf(root, []).map(({ command, path }) => ({ line: [name, ...path].join(' '), path, command, run })),
+);
+
+it('finds the commands', () => expect(leaves.length).toBeGreaterThan(35));
+
+describe.each(leaves)('$line', ({ path, command, run }) => {
+  it('has examples that call it, and --json', async () => {
+    const { exit, out } = await play(run, [...path, '--help']);
+    expect(exit).toBe(0);
+    expect(out).toMatch(/\n {2}--json /);
+    const [, examples = ''] = out.split('\nExamples:\n');
+    expect(examples).toContain(` ${path.join(' ')}`);
+    expect(command.description()).not.toBe('');
+  });
+
+  it('explains a wrong option in JSON', async () => {
+    const { exit, out, err } = await play(run, [...path, '--json', '--no-such-option']);
+    expect(exit).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({
+      error: { code: 'USAGE', message: expect.any(String) as string },
+    });
+    expect(err).toBe('');
+  });
+});
+
+// `init` needs nothing and would make a state; the README plays it.
+it.each(leaves.filter(({ path }) => path[0] !== 'init'))(
+  '$line explains in JSON why it cannot work here',
+  async ({ path, command, run }) => {
+    const { exit, out } = await play(run, [...path, ...needs(command), '--json']);
+    expect(FAILURES).toContain(exit);
+    const { error } = JSON.parse(out) as { error: { code: string; message: string } };
+    expect(error.code).toMatch(ERROR_CODE);
+    expect(error.code).not.toBe('USAGE');
+    expect(error.message.length).toBeGreaterThan(10);
+    expect(error.message).not.toMatch(/\n\s+at /);
+  },
+);
+
+function leavesOf(command: Command, path: string[]): { command: Command; path: string[] }[] {
+  if (command.commands.length === 0) return [{ command, path }];
+  return command.commands.flatMap((each) => leavesOf(each, [...path, each.name()]));
+}
+
+/** The arguments and options without which the command line itself is wrong. */
+function needs(command: Command): string[] {
+  const values = command.registeredArguments.filter(({ required }) => required).map(() => 'acme.x');
+  const options = command.options
+    .filter(({ mandatory }) => mandatory)
+    .flatMap(({ long }) => [long ?? '', '1']);
+  return [...values, ...options];
+}
+
+async function play(
+  run: typeof runTidegate,
+  args: string[],
+): Promise<{ exit: number; out: string; err: string }> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const context = { ...nowhere, cwd: empty };
+  const exit = await run(args, {
+    ...context,
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+  });
+  return { exit, out: out.join('\n'), err: err.join('\n') };
+}
