@@ -36,6 +36,8 @@ export function openStep(rollout: Rollout, index: number, now: number): Decision
 function soak(rollout: Rollout, step: Step, observation: Observation, now: number): Decision {
   const counts = observation.steps[rollout.current]?.counts ?? {};
   const members = membersOf(counts);
+  if (members === 0) return drawAgain(rollout, step);
+  if (rollout.holding !== null) return accepted({ ...rollout, holding: null }, [], []);
   // Failures that a person has seen and resumed over no longer hold the step.
   const needed = Math.min(
     Math.ceil(members * rollout.plan.healthyShare - 1e-9),
@@ -54,17 +56,29 @@ function reachGate(rollout: Rollout, step: Step, observation: Observation, now: 
   const since = step.soakingSince ?? now;
   if (now < since + step.soak.hours * HOUR) return accepted(rollout, [], []);
   const holding = reasonToHold(rollout, step, observation, since);
-  if (holding !== null) {
-    if (holding === rollout.holding) return accepted(rollout, [], []);
-    return accepted({ ...rollout, holding }, [], [`${step.name} is held: ${HOLDS[holding]}`]);
-  }
+  if (holding !== null) return hold(rollout, step, holding);
   const atGate = withStep({ ...rollout, holding: null }, { status: 'GATE', gateSince: now });
   const waits =
     step.approvalsNeeded > 0 ? `It waits for ${step.approvalsNeeded} approval(s).` : 'It needs no approval.';
   return accepted(atGate, [{ kind: 'wake', at: now }], [`${step.name} has soaked. ${waits}`]);
 }
 
+/** Once for each time that it turns out to be empty: when it has just been drawn, and when somebody resumes it. */
+function drawAgain(rollout: Rollout, step: Step): Decision {
+  const held = hold(rollout, step, 'NOBODY');
+  if (held.ok && held.rollout !== rollout) held.effects.push({ kind: 'draw', step: rollout.current });
+  return held;
+}
+
+/** Says so once. */
+function hold(rollout: Rollout, step: Step, holding: Hold): Decision {
+  if (holding === rollout.holding) return accepted(rollout, [], []);
+  return accepted({ ...rollout, holding }, [], [`${step.name} is held: ${HOLDS[holding]}`]);
+}
+
 const HOLDS: Record<Hold, string> = {
+  NOBODY:
+    'it could draw no charger that is not retired, on the release already, or busy in another rollout. Resume it to draw again.',
   EXPOSURE: 'its soak time is over, but its chargers have not reported enough charger-hours.',
   CONTROL:
     'for most of what its chargers reported, no charger without the release reported at the same time to compare with.',

@@ -1,7 +1,13 @@
 import type { AssignmentProgress } from '@tidegate/client-sdk/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Assignment, type AssignmentEvent, decideAssignment, isTreated } from './assignment.ts';
+import {
+  type Assignment,
+  type AssignmentEvent,
+  decideAssignment,
+  isTreated,
+  WITHDRAWN,
+} from './assignment.ts';
 import { type AssignmentState, ASSIGNMENT_STATES } from './types.ts';
 
 const HOUR = 3_600_000;
@@ -74,7 +80,7 @@ describe('decideAssignment', () => {
       '[ACTIVATED]',
     ],
     ['a retired charger', inState('PENDING'), { kind: 'skip', code: 'RETIRED', detail: '' }, 'SKIPPED'],
-    ['wanted again after a halt', inState('SKIPPED'), { kind: 'redraw' }, 'PENDING'],
+    ['wanted again after a halt', inState('SKIPPED', WITHDRAWN), { kind: 'redraw' }, 'PENDING'],
     [
       'not wanted again when retired',
       inState('SKIPPED', { code: 'RETIRED' }),
@@ -116,6 +122,15 @@ describe('decideAssignment', () => {
     ],
     ['a report about a way back that nobody asked for', inState('STAGED'), back('HEALTHY'), '[FINISHED]'],
   ])('%s', (_, assignment, event, expected) => expect(after(assignment, event)).toBe(expected));
+
+  it('what a halt withdrew is as new when it is wanted again, the silent too', () => {
+    const silent = inState('LOST', { code: 'SILENT', detail: 'No word from it.' });
+    const withdrawn = decideAssignment(silent, { kind: 'withdraw' }, 10);
+    if (!withdrawn.ok) throw new Error(withdrawn.code);
+    expect(withdrawn.assignment).toMatchObject({ state: 'SKIPPED', ...WITHDRAWN });
+    const again = decideAssignment(withdrawn.assignment, { kind: 'redraw' }, 10);
+    expect(again).toMatchObject({ ok: true, assignment: inState('PENDING') });
+  });
 
   it('is LOST past its deadline, in every state in which it is waited for, and in no other', () => {
     const lost = ASSIGNMENT_STATES.filter(

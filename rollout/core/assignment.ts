@@ -13,6 +13,9 @@ export interface Assignment {
   detail: string | null;
 }
 
+/** Why a halt skipped it. A step that opens again wants these again, and no others that were skipped. */
+export const WITHDRAWN = { code: 'WITHDRAWN', detail: 'The rollout was stopped before it took the release.' };
+
 /**
  * - `redraw`: its step opens again after a halt; what the halt withdrew is wanted again.
  * - `offered`: an install directive was sent; sent again, it changes nothing.
@@ -78,7 +81,7 @@ export function decideAssignment(
     case 'withdraw':
       // The silent that never activated are withdrawn too, so that who is `LOST` in a rollback is on the release.
       return isOfferable(assignment) || isSilent(assignment)
-        ? next(assignment, { state: 'SKIPPED', deadlineAt: null })
+        ? next(assignment, { state: 'SKIPPED', deadlineAt: null, ...WITHDRAWN })
         : settled(assignment);
     case 'skip':
       return isOfferable(assignment)
@@ -100,8 +103,9 @@ export function isTreated(assignment: Assignment): boolean {
 
 /** Not what was skipped for a reason of its own, which its code says. */
 function redraw(assignment: Assignment): AssignmentDecision {
-  const withdrawn = assignment.state === 'SKIPPED' && assignment.code === null;
-  return withdrawn ? next(assignment, { state: 'PENDING', offeredAt: null }) : settled(assignment);
+  const withdrawn = assignment.state === 'SKIPPED' && assignment.code === WITHDRAWN.code;
+  if (!withdrawn) return settled(assignment);
+  return next(assignment, { state: 'PENDING', offeredAt: null, code: null, detail: null });
 }
 
 function offered(assignment: Assignment, deadlineAt: number, now: number): AssignmentDecision {

@@ -81,8 +81,30 @@ describe('the way forward', () => {
     expect(stepStatus(healthy)).toBe('SOAKING');
   });
 
-  it('does not soak on nobody', () => {
-    expect(stepStatus(must(running(), tick(withCounts({ SKIPPED: 4 })), HOUR).rollout)).toBe('OPEN');
+  it('does not soak on nobody: it is held, says so once, and resuming draws again', () => {
+    for (const nobody of [{}, { SKIPPED: 4 }]) {
+      const held = must(running(), tick(withCounts(nobody)), HOUR);
+      expect([stepStatus(held.rollout), held.rollout.holding]).toEqual(['OPEN', 'NOBODY']);
+      expect(held.notes).toHaveLength(1);
+      const again = must(held.rollout, tick(withCounts(nobody)), 2 * HOUR);
+      expect([again.rollout, again.notes, again.effects]).toEqual([held.rollout, [], []]);
+      const paused = must(again.rollout, person('pause'), 2 * HOUR).rollout;
+      const resumed = must(paused, person('resume'), 2 * HOUR);
+      const redrawn = must(resumed.rollout, tick(withCounts(nobody)), 2 * HOUR);
+      expect(redrawn.effects).toContainEqual({ kind: 'draw', step: 0 });
+      const found = must(redrawn.rollout, tick(withCounts({ ...nobody, PENDING: 2 })), 3 * HOUR).rollout;
+      expect([stepStatus(found), found.holding]).toEqual(['OPEN', null]);
+    }
+  });
+
+  it('soaks on fewer than planned, and needs the planned exposure of them', () => {
+    const soaking = must(running(), tick(withCounts({ HEALTHY: 2, SKIPPED: 1 })), 0).rollout;
+    expect(stepStatus(soaking)).toBe('SOAKING');
+    const halfReported = {
+      ...thriving(soaking, 10 * HOUR),
+      steps: [{ counts: { HEALTHY: 2 }, treatedChargerHours: 10 }],
+    };
+    expect(must(soaking, tick(halfReported), 10 * HOUR).rollout.holding).toBe('EXPOSURE');
   });
 
   it('needs time, exposure and a control; each missing one holds', () => {

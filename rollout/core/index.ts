@@ -13,5 +13,6 @@ export {
   type AssignmentRefusal,
   decideAssignment,
   isTreated,
+  WITHDRAWN,
 } from './assignment.ts';
 export { FINAL_STATUSES, IN_FLIGHT, OFFERABLE } from './states.ts';

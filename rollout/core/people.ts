@@ -74,8 +74,8 @@ function pause(rollout: Rollout, event: PersonEvent, now: number): Decision {
 
 function resume(rollout: Rollout, event: PersonEvent, now: number): Decision {
   if (!isIn(rollout, 'PAUSED')) return wrongStatus(rollout, event);
-  // The step keeps its state: what soaked soaks on, and a gate is still a gate.
-  const running = { ...to(rollout, 'RUNNING', now), pausedBecause: null };
+  // The step keeps its state: what soaked soaks on, and a gate is still a gate. Whether it is held is found out anew.
+  const running = { ...to(rollout, 'RUNNING', now), pausedBecause: null, holding: null };
   const note = `Resumed by ${event.by}: ${event.reason}`;
   return accepted(running, [{ kind: 'wake', at: now }], [note]);
 }

@@ -9,7 +9,8 @@ import type { Signal } from '@tidegate/client-sdk/protocol';
  * - `AWAITING_APPROVAL`: submitted; nothing moves until the plan has its approvals.
  * - `SCHEDULED`: approved; waits for its start time.
  * - `RUNNING`: waves are open, soaking, or at a gate.
- * - `PAUSED`: nothing new is offered; what is under way goes on. Resuming never skips a gate.
+ * - `PAUSED`: nothing is offered and nothing is activated. Downloads and installs that were offered go on until the image is staged,
+ *   trial boots that were activated go on to their end, and the detector still judges. Resuming never skips a gate.
  * - `COMPLETED`: every step passed, the hold-back included. Still watched for `plan.watchHours`.
  * - `HALTED`: stopped for cause; `evidence` says which. No offer is made and nothing staged is activated.
  * - `ROLLING_BACK`: every charger that took the release is offered its signed fallback.
@@ -176,11 +177,13 @@ export interface Evidence {
 }
 
 /**
- * Why a step that has soaked long enough is still held: no evidence is a hold, never a pass.
+ * Why a step is held: no evidence is a hold, never a pass.
+ * - `NOBODY`: it is open, and no charger is in it: all that it could draw were retired, skipped, or busy in another rollout.
+ *   Resuming draws again. The others hold a step that has soaked long enough:
  * - `EXPOSURE`: its treated chargers have not reported enough charger-hours.
  * - `CONTROL`: for most of what they reported, no charger without the release reported at the same time: the detector could not compare.
  */
-export type Hold = 'EXPOSURE' | 'CONTROL';
+export type Hold = 'NOBODY' | 'EXPOSURE' | 'CONTROL';
 
 export interface Rollout {
   id: string;
@@ -202,7 +205,7 @@ export interface Rollout {
   current: number;
   pausedBecause: string | null;
   evidence: Evidence | null;
-  /** Why the current step is held although its soak time is over. */
+  /** Why the current step is held, by itself, for as long as that lasts. */
   holding: Hold | null;
   /** What automatic pauses have already shown to a person, so that resuming is not undone by the same figures: hard-event chargers, and failures in the current step. */
   noticed: { hardChargers: number; failed: number };
@@ -244,11 +247,17 @@ export type RolloutEvent =
 
 /** What the shell does after it has committed the new state. Each is idempotent. */
 export type RolloutEffect =
-  /** Draw the step's cohort and make its assignments. When the step opens again after a halt, what the halt withdrew is `PENDING` again. */
+  /**
+   * Draw the step's cohort and make its assignments, up to its size. What a halt withdrew from it is `PENDING` again; a step that was
+   * drawn short is filled up.
+   */
   | { kind: 'draw'; step: number }
-  /** Skip every assignment that was not activated. Offers are closed already: they depend on the rollout's status. */
+  /** Skip every assignment that was not activated, the silent too. Offers are closed already: they depend on the rollout's status. */
   | { kind: 'withdraw' }
-  /** Choose a signed fallback for every treated charger, and offer it. */
+  /**
+   * Choose a signed fallback for every charger on the release, and offer it, or list it with the reason why not. Those that came to the
+   * release by another way than this rollout get an assignment for it.
+   */
   | { kind: 'rollBack' }
   /** Look again then. */
   | { kind: 'wake'; at: number };

@@ -2,8 +2,6 @@
 
 /** The charger ran the release before it was drawn. */
 export const ALREADY_ON_RELEASE = 'ALREADY_ON_RELEASE';
-/** The rollout ended before the charger took the release. */
-export const WITHDRAWN = { code: 'WITHDRAWN', detail: 'The rollout was stopped before it took the release.' };
 /** No word before the deadline, on the way forward. */
 export const SILENT = 'SILENT';
 /** No word before the deadline, on the way back. */

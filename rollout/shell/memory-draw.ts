@@ -57,7 +57,7 @@ const UNDER_WAY: ReadonlySet<AssignmentState> = new Set(['PENDING', ...IN_FLIGHT
 const RUNS: ReadonlySet<Rollout['status']> = new Set(['RUNNING', 'PAUSED', 'HALTED', 'ROLLING_BACK']);
 
 /** A charger takes part in one rollout at a time. */
-function isBusy(serial: string, others: Taken[]): boolean {
+export function isBusy(serial: string, others: Taken[]): boolean {
   return others.some(({ rollout, assignments }) => {
     const state = assignments.get(serial)?.state;
     return RUNS.has(rollout.status) && state !== undefined && UNDER_WAY.has(state);

@@ -11,9 +11,9 @@ import {
   type RolloutEffect,
   type SignalBin,
 } from '../core/index.ts';
-import { ALREADY_ON_RELEASE, NO_FALLBACK, NO_FALLBACK_DETAIL, WITHDRAWN } from './codes.ts';
+import { ALREADY_ON_RELEASE, NO_FALLBACK, NO_FALLBACK_DETAIL } from './codes.ts';
 import { chooseFallback, type PublishedImage } from './fallback.ts';
-import { drawCohort, type MemoryCharger } from './memory-draw.ts';
+import { drawCohort, isBusy, type MemoryCharger } from './memory-draw.ts';
 import type { AssignmentRow, AuditEntry, RolloutRef, RolloutStore } from './ports.ts';
 
 export interface MemoryAssignment extends Assignment {
@@ -152,10 +152,12 @@ export class MemoryRolloutStore implements RolloutStore {
     const { effect } = entry;
     if (effect.kind === 'draw') this.#draw(held, effect.step, now);
     if (effect.kind === 'withdraw') {
-      for (const each of held.assignments.values()) applyTo(each, { kind: 'skip', ...WITHDRAWN }, now);
+      for (const each of held.assignments.values()) applyTo(each, { kind: 'withdraw' }, now);
     }
-    if (effect.kind === 'rollBack')
+    if (effect.kind === 'rollBack') {
+      this.#takeIn(held, now);
       for (const each of held.assignments.values()) this.#sendBack(held, each, now);
+    }
     return Promise.resolve();
   }
 
@@ -184,19 +186,40 @@ export class MemoryRolloutStore implements RolloutStore {
     const { rollout } = held;
     if (rollout.status !== 'RUNNING' && rollout.status !== 'PAUSED') return;
     const others = [...this.#held.values()].filter((each) => each !== held);
+    for (const each of held.assignments.values()) {
+      const runs = this.chargers.get(each.serial)?.running === rollout.release.sha256;
+      if (each.step === step && !runs && !isBusy(each.serial, others)) applyTo(each, { kind: 'redraw' }, now);
+    }
     for (const charger of drawCohort(rollout, step, [...this.chargers.values()], held.assignments, others)) {
       const already = charger.running === rollout.release.sha256;
-      const fresh = { offeredAt: null, activatedAt: null, deadlineAt: null, detail: null, fallback: null };
       held.assignments.set(charger.serial, {
-        ...fresh,
-        serial: charger.serial,
-        step,
+        ...fresh(charger.serial, step, now),
         before: charger.running,
-        updatedAt: now,
         state: already ? 'SKIPPED' : 'PENDING',
         code: already ? ALREADY_ON_RELEASE : null,
       });
     }
+  }
+
+  /** Chargers that came to the release by another way than this rollout. */
+  #takeIn(held: Held, now: number): void {
+    const { rollout, assignments } = held;
+    for (const { serial, product } of this.chargers.values()) {
+      if (product !== rollout.product || assignments.has(serial) || !this.#runsIt(held, serial)) continue;
+      const step = Math.max(0, rollout.current);
+      assignments.set(serial, { ...fresh(serial, step, now), state: 'HEALTHY', activatedAt: now });
+    }
+  }
+
+  /** It runs the release, and no later rollout, with approvals of its own, brought it there. */
+  #runsIt({ rollout }: Held, serial: string): boolean {
+    const later = [...this.#held.values()].some(
+      (other) =>
+        other.rollout.createdAt > rollout.createdAt &&
+        other.rollout.release.sha256 === rollout.release.sha256 &&
+        typeof other.assignments.get(serial)?.activatedAt === 'number',
+    );
+    return this.chargers.get(serial)?.running === rollout.release.sha256 && !later;
   }
 
   #sendBack(held: Held, assignment: MemoryAssignment, now: number): void {
@@ -204,7 +227,7 @@ export class MemoryRolloutStore implements RolloutStore {
     const { release } = held.rollout;
     const back = assignment.state === 'ROLLING_BACK' || assignment.state === 'ROLLED_BACK';
     if (charger === undefined || back) return;
-    if (!isTreated(assignment) && charger.running !== release.sha256) return;
+    if (!isTreated(assignment) && !this.#runsIt(held, assignment.serial)) return;
     // What runs the release runs it, whatever was thought of it.
     if (!isTreated(assignment))
       applyTo(assignment, { kind: 'progress', leg: 'forward', progress: 'HEALTHY' }, now);
@@ -224,6 +247,11 @@ export class MemoryRolloutStore implements RolloutStore {
     const deadlineAt = now + held.rollout.plan.deadlineHours * HOUR_MS;
     applyTo(assignment, { kind: 'rollBack', deadlineAt }, now);
   }
+}
+
+function fresh(serial: string, step: number, now: number): MemoryAssignment {
+  const times = { offeredAt: null, activatedAt: null, deadlineAt: null, updatedAt: now };
+  return { ...times, serial, step, state: 'PENDING', before: null, code: null, detail: null, fallback: null };
 }
 
 function applyTo(assignment: MemoryAssignment, event: AssignmentEvent, now: number): boolean {

@@ -56,7 +56,7 @@ export const rolloutView = rolloutSummary.extend({
   current: z.number().int().meta({ description: 'Index of the step under way; -1 before the first.' }),
   steps: z.array(step),
   pausedBecause: z.string().nullable(),
-  holding: z.string().nullable().meta({ description: 'Why a soaked step is held still.' }),
+  holding: z.string().nullable().meta({ description: 'Why the step under way is held.' }),
   evidence: evidence.nullable(),
   unreturned: z.number().int().meta({ description: 'Chargers that could not go back.' }),
   waitingFor: z.enum(['approval', 'gate']).nullable().meta({ description: 'Whether it waits for a person.' }),

@@ -52,7 +52,7 @@ function postgresHarness(db: Db): Harness {
       const due_at = due === null ? null : new Date(due);
       await db
         .insertInto('rollouts')
-        .values({ ...columns, due_at, created_at: new Date() })
+        .values({ ...columns, due_at, created_at: new Date(rollout.createdAt) })
         .execute();
     },
     apply: (ref, serial, event, now) =>

@@ -274,6 +274,86 @@ export function rolloutStoreContract(
       expect(await stateOf(treated)).toBe('HEALTHY');
     });
 
+    test('withdraw skips the silent that never activated, and leaves the silent that did', async () => {
+      await draw(0);
+      const [never, silent] = (await serials(0)) as [string, string];
+      for (const serial of [never, silent]) {
+        await harness.apply(ref, serial, { kind: 'offered', deadlineAt: NOW + HOUR }, NOW);
+      }
+      await harness.apply(ref, silent, { kind: 'activated' }, NOW);
+      expect(await store.expire(ref, NOW + HOUR)).toBe(2);
+      await commit({ rollout: { ...rollout, status: 'HALTED' }, effects: [{ kind: 'withdraw' }] });
+      await perform();
+      expect(await harness.assignment(ref, never)).toMatchObject({ state: 'SKIPPED', code: 'WITHDRAWN' });
+      expect(await stateOf(silent)).toBe('LOST');
+    });
+
+    test('a step that opens again wants what the halt withdrew, but not who is busy elsewhere or on the release', async () => {
+      await draw(0);
+      const drawn = await serials(0);
+      const [silent, runs, busy, treated] = drawn as [string, string, string, string];
+      await harness.apply(ref, silent, { kind: 'offered', deadlineAt: NOW }, NOW);
+      await store.expire(ref, NOW);
+      await treat(treated);
+      await commit({ rollout: { ...rollout, status: 'HALTED' }, effects: [{ kind: 'withdraw' }] });
+      await perform();
+      // Another rollout takes one, and somebody's hand puts the release on another.
+      const other = { ...running(rolloutOf('r-20261122-bbbbbb', chargers.length)), seed: 'seed' };
+      await harness.create({ ...other, steps: other.steps.map((step) => ({ ...step, size: 40 })) }, null);
+      const otherRef = { organisation: ORGANISATION, id: other.id };
+      await harness.setRunning(runs, NEW);
+      await store.commit({
+        rollout: { ...other, steps: other.steps.map((step) => ({ ...step, size: 40 })) },
+        revision: 1,
+        effects: [{ kind: 'draw', step: 0 }],
+        audit: [],
+        due: null,
+      });
+      for (const { id } of await store.pending(otherRef)) await store.perform(otherRef, id, NOW);
+      for (const serial of drawn) {
+        if (serial === busy) continue;
+        await harness.apply(otherRef, serial, { kind: 'skip', code: 'X', detail: '' }, NOW);
+      }
+      await commit({ rollout, effects: [{ kind: 'draw', step: 0 }] });
+      await perform();
+      expect(await harness.assignment(ref, silent)).toMatchObject({
+        state: 'PENDING',
+        code: null,
+        deadlineAt: null,
+      });
+      expect(await stateOf(busy)).toBe('SKIPPED');
+      expect(await stateOf(runs)).toBe('SKIPPED');
+      expect(await stateOf(treated)).toBe('HEALTHY');
+      expect((await store.observe(rollout, NOW)).steps[0]?.counts).toEqual({
+        PENDING: 3,
+        SKIPPED: 2,
+        HEALTHY: 1,
+      });
+    });
+
+    test('a rollback takes in who came to the release by another way, but not whom a later rollout brought there', async () => {
+      await draw(0);
+      const drawn = await serials(0);
+      const [byHand, byLater] = chargers
+        .map(({ serial }) => serial)
+        .filter((serial) => !drawn.includes(serial));
+      if (byHand === undefined || byLater === undefined) throw new Error('two that are not drawn');
+      const later = running({ ...rolloutOf('r-20261122-bbbbbb', chargers.length), createdAt: NOW + 1 });
+      const laterRef = { organisation: ORGANISATION, id: later.id };
+      const whole = { ...later, steps: later.steps.map((step) => ({ ...step, size: 40 })) };
+      await harness.create(whole, null);
+      const effects = [{ kind: 'draw' as const, step: 0 }];
+      await store.commit({ rollout: whole, revision: 1, effects, audit: [], due: null });
+      for (const { id } of await store.pending(laterRef)) await store.perform(laterRef, id, NOW);
+      await harness.apply(laterRef, byLater, { kind: 'activated' }, NOW);
+      for (const serial of [byHand, byLater]) await harness.setRunning(serial, NEW);
+      await commit({ rollout: { ...rollout, status: 'ROLLING_BACK' }, effects: [{ kind: 'rollBack' }] });
+      await perform();
+      expect(await harness.assignment(ref, byHand)).toMatchObject({ state: 'ROLLING_BACK', fallback: OLD });
+      expect(await harness.assignment(ref, byLater)).toBeUndefined();
+      expect((await store.observe(rollout, NOW)).steps[0]?.counts).toEqual({ PENDING: 6, ROLLING_BACK: 1 });
+    });
+
     test('rollback sends each treated charger back to what it ran before', async () => {
       await draw(0);
       const treated = await serials(0);

@@ -1,13 +1,15 @@
 import { sql, type Transaction } from 'kysely';
-import { allocate, drawOffset, type Rollout, type Stratum } from '@tidegate/rollout/core';
+import { allocate, drawOffset, type Rollout, type Stratum, WITHDRAWN } from '@tidegate/rollout/core';
 import { ALREADY_ON_RELEASE } from '@tidegate/rollout/shell';
 import { count } from '../moves.ts';
 import type { Database } from '../schema.ts';
+import { moveMany } from './move-many.ts';
 import { UNDER_WAY } from './states.ts';
 
 /**
  * Draws a step's cohort: each stratum's part, from the seed's place on its ring onward, past those that are taken. Run twice,
- * it finds its places filled and adds nobody; a step that was drawn short (chargers busy elsewhere) is filled up.
+ * it finds its places filled and adds nobody; a step that was drawn short (chargers busy elsewhere) is filled up, and what a halt
+ * withdrew from it is wanted again.
  */
 export async function draw(
   trx: Transaction<Database>,
@@ -15,12 +17,28 @@ export async function draw(
   step: number,
   now: number,
 ): Promise<void> {
+  await wantAgain(trx, rollout, step, now);
   const size = rollout.steps[step]?.size ?? 0;
   const missing = size - (await drawn(trx, rollout, step));
   if (missing <= 0) return;
   for (const part of allocate(await strata(trx, rollout), missing)) {
     if (part.count > 0) await drawStratum(trx, rollout, step, part, now);
   }
+}
+
+async function wantAgain(
+  trx: Transaction<Database>,
+  rollout: Rollout,
+  step: number,
+  now: number,
+): Promise<void> {
+  await moveMany(trx, rollout, {
+    which: sql`a.step = ${step}::int and a.state = 'SKIPPED' and a.code = ${WITHDRAWN.code} and c.state = 'ACTIVE'
+      and c.running_sha256 is distinct from ${rollout.release.sha256} and not ${busyElsewhere(rollout)}`,
+    to: 'PENDING',
+    set: sql`offered_at = null, deadline_at = null, code = null, detail = null`,
+    at: new Date(now),
+  });
 }
 
 async function drawn(trx: Transaction<Database>, rollout: Rollout, step: number): Promise<number> {

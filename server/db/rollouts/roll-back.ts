@@ -8,6 +8,7 @@ import {
   type PublishedImage,
 } from '@tidegate/rollout/shell';
 import type { ChosenFallback, Database } from '../schema.ts';
+import { count } from '../moves.ts';
 import { moveMany } from './move-many.ts';
 
 const HOUR_MS = 3_600_000;
@@ -17,6 +18,7 @@ const HOUR_MS = 3_600_000;
  * what the charger ran before and on its hardware alone, so it is made once a combination, not once a charger.
  */
 export async function rollBack(trx: Transaction<Database>, rollout: Rollout, now: number): Promise<void> {
+  await takeIn(trx, rollout, new Date(now));
   const release = await releaseToLeave(trx, rollout);
   const published = await publishedImages(trx, rollout);
   const at = new Date(now);
@@ -27,6 +29,35 @@ export async function rollBack(trx: Transaction<Database>, rollout: Rollout, now
     if (way === undefined) await listAsStuck(trx, rollout, which, at);
     else await sendBack(trx, rollout, which, way, at);
   }
+}
+
+/**
+ * Gives every charger that came to the release by another way an assignment in this rollout: a technician's hand, an adoption, or an
+ * earlier rollout. Design §8.8: every charger on the release gets its fallback or is listed.
+ */
+async function takeIn(trx: Transaction<Database>, rollout: Rollout, at: Date): Promise<void> {
+  const { organisation, id, product } = rollout;
+  const step = Math.max(0, rollout.current);
+  const { rows } = await sql<{ serial: string }>`
+    insert into assignments (organisation, rollout, serial, id, step, site, state, activated_at, updated_at)
+    select ${organisation}, ${id}, c.serial, 'a-' || replace(gen_random_uuid()::text, '-', ''),
+      ${step}::int, c.site, 'HEALTHY', ${at}, ${at}
+    from chargers c
+    where c.organisation = ${organisation} and c.product = ${product} and c.state = 'ACTIVE' and ${runsIt(rollout)}
+      and not exists (select from assignments a where a.organisation = c.organisation
+        and a.rollout = ${id} and a.serial = c.serial)
+    returning serial`.execute(trx);
+  await count(trx, { organisation, rollout: id }, [{ step, state: 'HEALTHY', by: rows.length }]);
+}
+
+/** It reports the release, and no later rollout, with approvals of its own, brought it there. */
+function runsIt(rollout: Rollout): RawBuilder<unknown> {
+  return sql`c.running_sha256 = ${rollout.release.sha256} and not exists (
+    select from assignments later
+    join rollouts r on r.organisation = later.organisation and r.id = later.rollout
+    where later.organisation = c.organisation and later.serial = c.serial and later.activated_at is not null
+      and r.product = ${rollout.product} and r.version = ${rollout.release.version}
+      and r.created_at > ${new Date(rollout.createdAt)} and r.id <> ${rollout.id})`;
 }
 
 async function sendBack(
@@ -50,7 +81,7 @@ async function sendBack(
 function onRelease(rollout: Rollout): RawBuilder<unknown> {
   return sql`a.state not in ('ROLLING_BACK', 'ROLLED_BACK') and (
     a.state in ('VERIFYING', 'HEALTHY') or (a.state = 'LOST' and a.activated_at is not null)
-    or c.running_sha256 = ${rollout.release.sha256})`;
+    or (${runsIt(rollout)}))`;
 }
 
 async function combinations(

@@ -3,6 +3,7 @@ import { sql, type Transaction } from 'kysely';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import {
   OFFERABLE,
+  WITHDRAWN,
   type AssignmentState,
   type Observation,
   type Rollout,
@@ -11,7 +12,6 @@ import {
 import {
   SILENT,
   SILENT_IN_ROLLBACK,
-  WITHDRAWN,
   type AssignmentRow,
   type RolloutRef,
   type RolloutStore,
@@ -197,7 +197,7 @@ async function carryOut(
       return;
     case 'withdraw':
       await moveMany(trx, rollout, {
-        which: sql`a.state = any(${[...OFFERABLE]})`,
+        which: sql`(a.state = any(${[...OFFERABLE]}) or (a.state = 'LOST' and a.activated_at is null))`,
         to: 'SKIPPED',
         set: sql`deadline_at = null, code = ${WITHDRAWN.code}, detail = ${WITHDRAWN.detail}`,
         at: new Date(now),

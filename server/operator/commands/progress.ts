@@ -29,6 +29,7 @@ export function describeRollout(rollout: RolloutView): string[] {
 }
 
 const HOLDS: Record<string, string> = {
+  NOBODY: 'chargers: none could be drawn; pause and resume it to draw again',
   EXPOSURE: 'reported charger-hours yet',
   CONTROL: 'reports of chargers without the release to compare with',
 };
