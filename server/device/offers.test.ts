@@ -2,6 +2,7 @@ import { createPublicKey, verify } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { DIRECTIVE_PAYLOAD_TYPE, preAuthEncoding } from '@tidegate/client-sdk/protocol';
+import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import {
   type Fleet,
   NEW,
@@ -260,6 +261,66 @@ test('a paused rollout offers nothing new and activates nothing; a yanked releas
   expect((await checkIn(fleet, two)).said.action).toBe('none');
   expect((await checkIn(fleet, one)).said.action).toBe('withdraw');
   expect(await confirm(fleet, one, id)).toMatchObject({ action: 'withdraw', reason: 'yanked' });
+});
+
+test('while paused, what is offered is staged and what booted proves itself; nothing else happens', async () => {
+  const [staging, booted, waiting] = await addChargers(fleet, 3);
+  if (!staging || !booted || !waiting) throw new Error('three chargers');
+  const rollout = await startRollout(fleet, [staging, booted, waiting]);
+  const stagingId = (await checkIn(fleet, staging)).said.assignment ?? '';
+  const bootedId = (await checkIn(fleet, booted)).said.assignment ?? '';
+  await confirm(fleet, booted, bootedId);
+  await act(fleet, rollout, 'pause');
+  expect((await checkIn(fleet, staging, progress(stagingId, 'DOWNLOADING'))).said.action).toBe('install');
+  expect((await checkIn(fleet, staging, progress(stagingId, 'STAGED'))).said.action).toBe('install');
+  await expect(confirm(fleet, staging, stagingId)).rejects.toThrow('ACTIVATION_HELD');
+  await checkIn(fleet, booted, { ...onNew, ...progress(bootedId, 'HEALTHY') });
+  await checkIn(fleet, waiting);
+  const states = await Promise.all(
+    [staging, booted, waiting].map(({ serial }) => stateOf(fleet, rollout, serial)),
+  );
+  expect(states).toEqual(['STAGED', 'HEALTHY', 'PENDING']);
+});
+
+test('stragglers of a rollback that is over are sent back too: the silent, and who was taken for failed', async () => {
+  const [silent, failed] = await addChargers(fleet, 2);
+  if (!silent || !failed) throw new Error('two chargers');
+  const rollout = await startRollout(fleet, [silent, failed]);
+  await confirm(fleet, silent, (await checkIn(fleet, silent)).said.assignment ?? '');
+  const failedId = (await checkIn(fleet, failed)).said.assignment ?? '';
+  await checkIn(fleet, failed, progress(failedId, 'FAILED'));
+  await act(fleet, rollout, 'rollback');
+  const look = async () => {
+    const doorbell = memoryDoorbell(SILENT_LOG);
+    await work(
+      { organisation: ORG, id: rollout },
+      { store: fleet.store, doorbell, clock: fleet.clock, log: SILENT_LOG },
+    );
+    return (await fleet.store.load({ organisation: ORG, id: rollout }))?.rollout;
+  };
+  await look();
+  fleet.clock.pass(100);
+  expect(await look()).toMatchObject({ status: 'ROLLED_BACK', unreturned: 1 });
+
+  // The silent one has its way back already.
+  const offer = (await checkIn(fleet, silent, onNew)).said;
+  expect(offer).toMatchObject({ action: 'install', purpose: 'rollback', target: { sha256: OLD } });
+  // The other one is found to run the release; the worker that the doorbell wakes chooses its way back.
+  expect((await checkIn(fleet, failed, onNew)).said.action).toBe('none');
+  expect(await stateOf(fleet, rollout, failed.serial)).toBe('VERIFYING');
+  expect(await look()).toMatchObject({ status: 'ROLLED_BACK' });
+  const other = (await checkIn(fleet, failed, onNew)).said;
+  expect(other).toMatchObject({ action: 'install', purpose: 'rollback', assignment: `${failedId}.back` });
+  for (const [charger, said] of [
+    [silent, offer],
+    [failed, other],
+  ] as const) {
+    const back = said.assignment ?? '';
+    expect(await confirm(fleet, charger, back, OLD)).toMatchObject({ action: 'activate' });
+    await checkIn(fleet, charger, progress(back, 'HEALTHY'));
+    expect(await stateOf(fleet, rollout, charger.serial)).toBe('ROLLED_BACK');
+  }
+  expect(await look()).toMatchObject({ status: 'ROLLED_BACK', unreturned: 0 });
 });
 
 test('a charger with an active session gets no activation', async () => {

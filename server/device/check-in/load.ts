@@ -2,6 +2,7 @@ import { type Transaction, sql } from 'kysely';
 import { IN_FLIGHT, type AssignmentState, type RolloutStatus, isWatched } from '@tidegate/rollout/core';
 import type { Database, Row } from '../../db/index.ts';
 import type { Batch, Held, Visit, Visitor, Watched } from './batch.ts';
+import { findStragglers } from './stragglers.ts';
 
 /** An assignment in one of these may still ask something of its charger. */
 const OPEN: readonly AssignmentState[] = ['PENDING', ...IN_FLIGHT, 'ROLLING_BACK', 'LOST'];
@@ -47,7 +48,7 @@ export async function loadBatch(
     if (product === undefined) batch.live.set(watched.rollout.product, [watched]);
     else product.push(watched);
   }
-  const open = await loadAssignments(trx, batch);
+  const open = await loadAssignments(trx, batch, await findStragglers(trx, batch, visits));
   for (const watched of await lockRollouts(trx, organisation, open)) {
     const known = batch.rollouts.get(watched.rollout.id);
     if (known === undefined) batch.rollouts.set(watched.rollout.id, watched);
@@ -125,7 +126,11 @@ export async function liveRollouts(
 }
 
 /** @returns the rollouts that may still ask something of a visitor. */
-async function loadAssignments(trx: Transaction<Database>, batch: Batch): Promise<string[]> {
+async function loadAssignments(
+  trx: Transaction<Database>,
+  batch: Batch,
+  stragglers: Row<'assignments'>[],
+): Promise<string[]> {
   const serials = [...batch.visitors.keys()];
   if (serials.length === 0) return [];
   const live = [...batch.rollouts.keys()];
@@ -139,8 +144,9 @@ async function loadAssignments(trx: Transaction<Database>, batch: Batch): Promis
     )
     .orderBy('rollout')
     .execute();
-  for (const row of rows) batch.visitors.get(row.serial)?.assignments.push(heldOf(row));
-  return [...new Set(rows.filter(({ state }) => OPEN.includes(state)).map(({ rollout }) => rollout))];
+  for (const row of [...rows, ...stragglers]) batch.visitors.get(row.serial)?.assignments.push(heldOf(row));
+  const asking = [...rows.filter(({ state }) => OPEN.includes(state)), ...stragglers];
+  return [...new Set(asking.map(({ rollout }) => rollout))];
 }
 
 export function heldOf(row: Row<'assignments'>): Held {
