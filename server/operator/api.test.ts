@@ -395,6 +395,21 @@ describe('the fleet', () => {
   });
 });
 
+test('rollouts are listed newest first, those of one day too', async () => {
+  const made: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    service.desk.clock.time += 1000;
+    made.unshift(await newRollout('alice', { draft: true }));
+  }
+  const seen: unknown[] = [];
+  for (let after = ''; seen.length < made.length;) {
+    const { body } = await service.get('vera', `/rollouts?limit=2${after === '' ? '' : `&after=${after}`}`);
+    seen.push(...(body.items ?? []).map((item) => item['id']));
+    after = body['next'] as string;
+  }
+  expect(seen).toEqual(made);
+});
+
 test('two tenants do not see each other', async () => {
   const at = new Date(service.desk.clock.time);
   await service.db

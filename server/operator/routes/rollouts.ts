@@ -1,3 +1,4 @@
+import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { evaluate } from '@tidegate/rollout/health';
 import { ASSIGNMENT_STATES } from '@tidegate/rollout/core';
@@ -76,8 +77,9 @@ export const rolloutRoutes: Route[] = [
         .select(['id', 'state', 'revision'])
         .where('organisation', '=', operator.organisation);
       if (query.product !== undefined) rows = rows.where('product', '=', query.product);
-      if (query.after !== undefined) rows = rows.where('id', '<', query.after);
+      if (query.after !== undefined) rows = rows.where(createdBefore(operator.organisation, query.after));
       const found = await rows
+        .orderBy('created_at', 'desc')
         .orderBy('id', 'desc')
         .limit(query.limit + 1)
         .execute();
@@ -222,4 +224,10 @@ function assignmentView({
   updatedAt: number;
 } & Omit<z.input<typeof assignment>, 'updatedAt'>): z.input<typeof assignment> {
   return { ...row, updatedAt: new Date(updatedAt).toISOString() };
+}
+
+/** An id begins with its day and goes on at random, so that only the time of creation says what is newer. */
+function createdBefore(organisation: string, id: string): RawBuilder<boolean> {
+  return sql<boolean>`(created_at, id) < (
+    select last.created_at, last.id from rollouts as last where last.organisation = ${organisation} and last.id = ${id})`;
 }
