@@ -13,8 +13,15 @@ export interface People {
   credential(person: Person): string;
 }
 
+/** What a command was refused with. */
 export class DemoCommandError extends Error {
   override readonly name = 'DemoCommandError';
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 const UNREACHABLE = 3;
@@ -52,12 +59,16 @@ export function people(home: string, product: string, env: NodeJS.ProcessEnv): P
           tty: false,
         });
       const code = await patiently(act);
+      const answer: unknown = JSON.parse(out.at(-1) ?? 'null');
       if (code !== 0) {
+        const { error } = (answer ?? {}) as { error?: { code: string; message: string } };
+        const said = error?.message ?? err.join(' ');
         throw new DemoCommandError(
-          `tidegate ${args.join(' ')} (as ${person}): ${[...err, ...out].join(' ')}`,
+          error?.code ?? 'FAILED',
+          `tidegate ${args.join(' ')} (as ${person}): ${said}`,
         );
       }
-      return JSON.parse(out.at(-1) ?? 'null') as T;
+      return answer as T;
     },
   };
 }

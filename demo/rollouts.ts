@@ -1,7 +1,7 @@
 /** A rollout of the demo: alice plans it, bob approves, and the rest is the service's. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ServiceClient } from '@tidegate/server/operator/commands';
-import type { People } from './people.ts';
+import { CommandError, EXIT, type ServiceClient } from '@tidegate/server/operator/commands';
+import { DemoCommandError, type People } from './people.ts';
 import { PRODUCT } from './releases.ts';
 import type { Bar, Screen } from './screen.ts';
 
@@ -23,6 +23,8 @@ export interface RolloutEnd {
 
 const ENDS = new Set(['COMPLETED', 'ROLLED_BACK', 'CANCELLED']);
 const LOOK_MS = 400;
+/** A minute of a service that is away is too much. */
+const TRIES = 150;
 
 export async function createRollout(
   people: People,
@@ -44,24 +46,34 @@ export async function follow(
 ): Promise<RolloutEnd> {
   for (;;) {
     signal.throwIfAborted();
-    const view = await look(service, id);
-    if (view !== undefined) {
-      screen.bars(barsOf(view));
-      if (ENDS.has(view.status)) {
-        screen.end();
-        return { view, way: await wayOf(service, id) };
-      }
-      if (view.waitingFor !== null) {
-        const what =
-          view.waitingFor === 'gate' ? `the gate after ${view.steps[view.current]?.name}` : 'the plan';
-        await people.as('bob', 'rollout', 'approve', id, '--reason', `looked at ${what}`);
-        screen.say(`  bob approves ${what}.`);
-      }
-      if (view.status === 'PAUSED') throw new Error(`The rollout was paused: ${view.pausedBecause}`);
+    const view = await ask(() => service.get<RolloutView>(`/rollouts/${id}`), signal);
+    screen.bars(barsOf(view));
+    if (ENDS.has(view.status)) {
+      screen.end();
+      return { view, way: await ask(() => wayOf(service, id), signal) };
     }
+    if (view.waitingFor !== null) {
+      const what =
+        view.waitingFor === 'gate' ? `the gate after ${view.steps[view.current]?.name}` : 'the plan';
+      await approve(people, id, `looked at ${what}`);
+      screen.say(`  bob approves ${what}.`);
+    }
+    if (view.status === 'PAUSED') throw new Error(`The rollout was paused: ${view.pausedBecause}`);
     await delay(LOOK_MS, undefined, { signal });
   }
 }
+
+/** An approval whose answer was lost with the service counts all the same. */
+async function approve(people: People, id: string, reason: string): Promise<void> {
+  try {
+    await people.as('bob', 'rollout', 'approve', id, '--reason', reason);
+  } catch (error) {
+    const done = error instanceof DemoCommandError && DONE_ALREADY.includes(error.code);
+    if (!done) throw error;
+  }
+}
+
+const DONE_ALREADY = ['ALREADY_APPROVED', 'NOTHING_TO_APPROVE'];
 
 const STATUSES = new Set(
   'AWAITING_APPROVAL SCHEDULED RUNNING PAUSED COMPLETED HALTED ROLLING_BACK ROLLED_BACK CANCELLED'.split(' '),
@@ -77,13 +89,16 @@ async function wayOf(service: ServiceClient, id: string): Promise<string[]> {
   return way;
 }
 
-/** Undefined while the service is away. */
-async function look(service: ServiceClient, id: string): Promise<RolloutView | undefined> {
-  try {
-    return await service.get<RolloutView>(`/rollouts/${id}`);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'SERVICE_UNREACHABLE') return undefined;
-    throw error;
+/** Asks until the service answers: it may be starting again. */
+async function ask<T>(question: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await question();
+    } catch (error) {
+      const away = error instanceof CommandError && error.exit === EXIT.unreachable;
+      if (!away || tries === TRIES) throw error;
+      await delay(LOOK_MS, undefined, { signal });
+    }
   }
 }
 
