@@ -1,7 +1,7 @@
 /** The `tidegate` command: every room's commands as one program. */
 import { Command } from 'commander';
 import { operatorCommands } from '@tidegate/server/operator/commands';
-import { startCommand } from '@tidegate/server/start';
+import { startCommand } from '@tidegate/server/start/command';
 import { signerCommands, type CommandContext } from '@tidegate/signer/commands';
 import { endWithTheReader, runProgram } from './command-line.ts';
 

@@ -2,8 +2,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import type { CommandContext } from '@tidegate/signer/commands';
 import { loadConfig } from './config.ts';
-import { openLog } from './log.ts';
-import { type RunningService, startService } from './service.ts';
+import type { RunningService } from './service.ts';
 
 const EXAMPLES = `
 Without configuration it runs a PostgreSQL of its own, keeps files in ./.tidegate, and makes its own CA.
@@ -41,6 +40,8 @@ export function startCommand(context: CommandContext): Command {
 
 async function run(context: CommandContext, json: boolean): Promise<Error | undefined> {
   const given = await loadConfig(context.env, context.cwd);
+  // Loaded by the one command that runs it: database, queue and TLS would make every other one twice as slow.
+  const [{ startService }, { openLog }] = await Promise.all([import('./service.ts'), import('./log.ts')]);
   // On a terminal the log would bury the one line that matters.
   const beside = process.stderr.isTTY ? join(given.folder, 'service.log') : undefined;
   const config = { ...given, logFile: given.logFile ?? beside };

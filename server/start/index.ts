@@ -1,5 +1,4 @@
-/** The composition root: configuration, one service, and the command that runs it. */
+/** The composition root: configuration and one service. The command that runs it is an entry point of its own, `start/command`. */
 export { loadConfig, type ServiceConfig } from './config.ts';
 export { START_ERRORS, StartError, type StartErrorCode } from './errors.ts';
 export { type RunningService, startService } from './service.ts';
-export { startCommand } from './command.ts';

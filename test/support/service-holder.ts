@@ -1,6 +1,6 @@
 /** Runs `tidegate start` alone, so that a test can kill the process that holds it. */
 import { Command } from 'commander';
-import { startCommand } from '@tidegate/server/start';
+import { startCommand } from '@tidegate/server/start/command';
 
 const program = new Command('tidegate').addCommand(
   startCommand({
