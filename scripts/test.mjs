@@ -50,6 +50,11 @@ const total = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
 for (const [name] of TESTS) {
   const report = JSON.parse(readFileSync(reportOf(name), 'utf8'));
   for (const count of Object.keys(total)) total[count] += report[count];
+  for (const { assertionResults } of report.testResults) {
+    for (const { status, fullName } of assertionResults) {
+      if (status === 'pending' || status === 'skipped') process.stdout.write(`skipped: ${fullName}\n`);
+    }
+  }
 }
 const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = total;
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
