@@ -32,6 +32,8 @@ export interface SimulatedChargerOptions {
   /** One-time token; not needed where the charger is enrolled already. */
   token: string | undefined;
   clock: Clock;
+  /** Time of the network; the machine's clock unless told. */
+  wall?: Clock;
   /** Asked anew each time: the model's storms and bad images may change while it runs. */
   model: () => ChargerModel;
   /** Two slot files with the factory image in the first, unless told. */
@@ -63,6 +65,7 @@ export async function simulatedCharger(options: SimulatedChargerOptions): Promis
     host: simulatedHost(body, clock, options.model),
     transport,
     clock,
+    ...(options.wall ? { wall: options.wall } : {}),
     ...(onEvent ? { onEvent } : {}),
   });
   return { serial: identity.serial, agent, transport, installer: body.installer };
