@@ -46,6 +46,15 @@ async function readBody(request: Request, limit: number): Promise<Buffer> {
   return Buffer.concat(chunks, length);
 }
 
+/**
+ * Gives the memory of a chunk of a request's body back at once. Left to the garbage collector, chunks of a long body pile up by the ten
+ * MiB, and the more the busier the machine is. A chunk that shares its memory with anything else is left alone.
+ */
+export function freeChunk(chunk: Buffer): void {
+  const { buffer } = chunk;
+  if (buffer instanceof ArrayBuffer && chunk.byteLength === buffer.byteLength) buffer.transfer(0);
+}
+
 function tooLarge(limit: number): ApiError {
   return new ApiError('BODY_TOO_LARGE', `At most ${limit} bytes are read.`);
 }

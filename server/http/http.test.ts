@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
   ApiError,
+  freeChunk,
   jsonBody,
   notFound,
   parseFields,
@@ -118,4 +119,14 @@ test("the SDK's refusals keep their code", () => {
     status: 422,
   });
   expect(problemOf(new ApiError('CONFLICT', 'x'))).toMatchObject({ code: 'CONFLICT', status: 409 });
+});
+
+test('a chunk of a body is freed at once, and never with anything that shares its memory', () => {
+  const alone = Buffer.from(new ArrayBuffer(16_384));
+  freeChunk(alone);
+  expect(alone.length).toBe(0);
+  const memory = Buffer.from(new ArrayBuffer(16_384));
+  freeChunk(memory.subarray(0, 10));
+  freeChunk(Buffer.from('pooled'));
+  expect(memory.length).toBe(16_384);
 });

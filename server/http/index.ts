@@ -7,5 +7,5 @@ export {
   type FieldProblem,
 } from './api-error.ts';
 export { notFound, problemHandler, problemOf, sendProblem, type Problem } from './problem.ts';
-export { jsonBody, parseFields, readJson } from './body.ts';
+export { freeChunk, jsonBody, parseFields, readJson } from './body.ts';
 export { requestSource } from './source.ts';

@@ -88,7 +88,8 @@ export async function collect(body: AsyncIterable<Buffer>, name: string): Promis
   for await (const chunk of body) {
     length += chunk.length;
     if (length > DOCUMENT_LIMIT) throw new Error(`${name} is longer than ${DOCUMENT_LIMIT} bytes.`);
-    chunks.push(chunk);
+    // The next chunk may come in the same memory.
+    chunks.push(Buffer.from(chunk));
   }
   return Buffer.concat(chunks);
 }

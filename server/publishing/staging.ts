@@ -1,9 +1,9 @@
 /** Uploads that no publication has taken yet: one file each, named by its SHA-256. */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { SHA256 } from '@tidegate/client-sdk/protocol';
 import { BlobError, targetKey } from '@tidegate/signer/repository';
 import { ApiError } from '../http/index.ts';
@@ -20,16 +20,22 @@ export interface Upload {
   length: number;
 }
 
+export interface UploadBody {
+  body: Readable;
+  /** Told of each chunk that has been written and is not needed any more. */
+  written?: (chunk: Buffer) => void;
+}
+
 /**
  * Streams one blob to staging and hashes it on the way; it appears under its digest only when every byte was right.
  *
  * @throws ApiError `BODY_TOO_LARGE`, `STAGING_FULL`, `BODY_TRUNCATED`, `UPLOAD_MISMATCH`; nothing is kept then.
  */
-export async function receiveUpload(deps: StagingDeps, upload: Upload & { body: Readable }): Promise<Upload> {
+export async function receiveUpload(deps: StagingDeps, upload: Upload & UploadBody): Promise<Upload> {
   await admit(deps, upload.length);
   const part = join(deps.staging, `${upload.sha256}.${randomBytes(8).toString('hex')}.part`);
   try {
-    const received = await writeHashed(part, upload.body, upload.length);
+    const received = await writeHashed(part, upload);
     if (received.length < upload.length) {
       throw new ApiError('BODY_TRUNCATED', `${received.length} of ${upload.length} bytes arrived.`);
     }
@@ -56,18 +62,24 @@ async function admit(deps: StagingDeps, length: number): Promise<void> {
   }
 }
 
-/** One chunk in memory at a time: the next is read when this one is on its way to the disk. */
-async function writeHashed(path: string, body: Readable, limit: number): Promise<Upload> {
+/** One chunk in memory at a time: the next is taken when this one is on its way to the disk. */
+async function writeHashed(
+  path: string,
+  { body, length: limit, written }: Upload & UploadBody,
+): Promise<Upload> {
   const hash = createHash('sha256');
   let length = 0;
   const file = await open(path, 'wx', 0o600);
+  const write = async (chunk: Buffer): Promise<void> => {
+    length += chunk.length;
+    if (length > limit) throw new ApiError('BODY_TOO_LARGE', 'More bytes than announced arrived.');
+    hash.update(chunk);
+    await file.writeFile(chunk);
+    written?.(chunk);
+  };
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > limit) throw new ApiError('BODY_TOO_LARGE', 'More bytes than announced arrived.');
-      hash.update(chunk);
-      await file.writeFile(chunk);
-    }
+    // Not `for await`, which joins what has arrived into new buffers: garbage twice over.
+    await pipeline(body, sinkOf(write));
     await file.sync();
   } catch (error) {
     if (error instanceof ApiError || !isDisconnect(error)) throw error;
@@ -76,6 +88,13 @@ async function writeHashed(path: string, body: Readable, limit: number): Promise
     await file.close();
   }
   return { sha256: hash.digest('hex'), length };
+}
+
+function sinkOf(write: (chunk: Buffer) => Promise<void>): Writable {
+  return new Writable({
+    highWaterMark: 1,
+    write: (chunk: Buffer, _encoding, done) => void write(chunk).then(() => done(), done),
+  });
 }
 
 /** `http` ends the body of a request whose client went away with this. */
@@ -94,8 +113,22 @@ export async function stagedLength(deps: StagingDeps, sha256: string): Promise<n
   }
 }
 
-export function readStaged(deps: StagingDeps, sha256: string): Readable {
-  return createReadStream(stagedPath(deps, sha256));
+/** Bytes read at once. */
+const CHUNK = 256 * 1024;
+
+/** Reads a staged blob, one chunk at a time and each into the same memory: see `BlobBody`. */
+export async function* readStaged(deps: StagingDeps, sha256: string): AsyncGenerator<Buffer> {
+  const file = await open(stagedPath(deps, sha256), 'r');
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, CHUNK, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 export async function dropStaged(deps: StagingDeps, digests: Iterable<string>): Promise<void> {

@@ -18,7 +18,10 @@ export interface BlobStore {
   remove(key: string): Promise<void>;
 }
 
-/** Bytes, or a stream of them; a stream is never held in memory as a whole. */
+/**
+ * Bytes, or a stream of them; a stream is never held in memory as a whole. A chunk is the store's until it asks for the next one, which
+ * may come in the same memory.
+ */
 export type BlobBody = Uint8Array | AsyncIterable<Uint8Array>;
 
 export interface PutOptions {

@@ -21,7 +21,7 @@ export function memoryBlobs(): BlobStore {
       for await (const chunk of body instanceof Uint8Array ? [body] : body) {
         length += chunk.length;
         if (expect !== undefined && length > expect.length) throw new BlobError('BLOB_LENGTH', key);
-        chunks.push(chunk);
+        chunks.push(Buffer.from(chunk));
       }
       const bytes = Buffer.concat(chunks);
       if (expect !== undefined && length !== expect.length) throw new BlobError('BLOB_LENGTH', key);

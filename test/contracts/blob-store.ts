@@ -34,6 +34,19 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
       expect(await text(store, 'empty')).toBe('');
     });
 
+    it('takes a stream whose chunks come in the same memory', async () => {
+      async function* reused() {
+        const memory = Buffer.alloc(3);
+        for (const chunk of ['abc', 'def']) {
+          memory.write(chunk);
+          yield memory;
+          await Promise.resolve();
+        }
+      }
+      await store.put(KEY, reused());
+      expect(await text(store, KEY)).toBe('abcdef');
+    });
+
     it('has nothing where nothing was put', async () => {
       expect(await store.stat(KEY)).toBeUndefined();
       expect(await store.get(KEY)).toBeUndefined();

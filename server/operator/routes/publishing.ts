@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ApiError } from '../../http/index.ts';
+import { ApiError, freeChunk } from '../../http/index.ts';
 import { type Publication, publish, receiveUpload } from '../../publishing/index.ts';
 import { findUpload } from '../../publishing/staging.ts';
 import { type Call, defineRoute, type Route } from '../route.ts';
@@ -87,7 +87,7 @@ export const publishingRoutes: Route[] = [
     handle: async (call) => {
       const deps = ownRepository(call);
       const length = contentLength(call.response.req.headers['content-length']);
-      const upload = { sha256: call.params.sha256, length, body: call.stream };
+      const upload = { sha256: call.params.sha256, length, body: call.stream, written: freeChunk };
       return { body: await receiveUpload(deps, upload) };
     },
   }),
