@@ -7,3 +7,4 @@ export { refreshOnline } from './refresh.ts';
 export { receiveUpload, sweepStaging, type Upload } from './staging.ts';
 export { publish } from './publish.ts';
 export type { Publication, Published, Publisher, PublishingDeps, UploadLimits } from './types.ts';
+export { roleExpiries, type RoleExpiry } from './expiry.ts';

@@ -1,9 +1,18 @@
 import type { RequestHandler } from 'express';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '@tidegate/client-sdk/protocol';
 import type { Db } from '../db/index.ts';
+import type { RoleExpiry } from '../publishing/index.ts';
 
 /** First part of the path, so that the number of series is fixed whatever is asked for. */
 const AREAS = ['device', 'tuf', 'operator', 'healthz', 'readyz', 'metrics'];
+
+export interface Sources {
+  db: Db;
+  /** The fleet's. */
+  clock: Clock;
+  roles: () => Promise<RoleExpiry[]>;
+}
 
 export interface Metrics {
   registry: Registry;
@@ -11,8 +20,8 @@ export interface Metrics {
   observe: RequestHandler;
   /** Runs one look at a rollout and counts how it went. */
   working(look: () => Promise<void>): Promise<void>;
-  /** Adds the figures that are read from the database when somebody asks. */
-  watch(db: Db): void;
+  /** Adds the figures that are read when somebody asks. */
+  watch(sources: Sources): void;
 }
 
 export function createMetrics(): Metrics {
@@ -48,11 +57,11 @@ export function createMetrics(): Metrics {
         throw error;
       }
     },
-    watch: (db) => watchDatabase(registry, db),
+    watch: (sources) => watchSources(registry, sources),
   };
 }
 
-function watchDatabase(registry: Registry, db: Db): void {
+function watchSources(registry: Registry, { db, clock, roles }: Sources): void {
   const rollouts: Gauge = new Gauge({
     name: 'tidegate_rollouts',
     help: 'Rollouts by status',
@@ -81,19 +90,15 @@ function watchDatabase(registry: Registry, db: Db): void {
       pending.set(n);
     },
   });
-  const expires: Gauge = new Gauge({
-    name: 'tidegate_timestamp_expires_seconds',
-    help: 'When timestamp.json expires, in seconds since the epoch of the fleet',
-    labelNames: ['organisation'],
+  const remaining: Gauge = new Gauge({
+    name: 'tidegate_role_remaining_seconds',
+    help: 'Seconds of the fleet until the published metadata of a role expires; negative once it has. Only people can sign root, targets and products again',
+    labelNames: ['role'],
     registers: [registry],
     async collect() {
-      const rows = await db
-        .selectFrom('repository')
-        .select(['organisation', 'timestamp_expires_at'])
-        .execute();
-      for (const { organisation, timestamp_expires_at } of rows) {
-        expires.set({ organisation }, timestamp_expires_at.getTime() / 1000);
-      }
+      const expiries = await roles();
+      remaining.reset();
+      for (const { role, expires } of expiries) remaining.set({ role }, (expires - clock.now()) / 1000);
     },
   });
 }

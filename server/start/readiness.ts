@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import type { QueueDoorbell } from '@tidegate/rollout/shell';
 import type { Db } from '../db/index.ts';
+import type { RoleExpiry } from '../publishing/index.ts';
 
 /** What the service cannot work without, each by name. */
 export interface Readiness {
@@ -17,6 +18,7 @@ export async function readiness(deps: {
   doorbell: QueueDoorbell;
   organisation: string;
   clock: Clock;
+  roles: () => Promise<RoleExpiry[]>;
 }): Promise<Readiness> {
   const [database, queue, repository] = await Promise.all([
     check('does not answer', async () => {
@@ -37,6 +39,7 @@ async function repositoryState({
   db,
   organisation,
   clock,
+  roles,
 }: Parameters<typeof readiness>[0]): Promise<string> {
   const row = await db
     .selectFrom('repository')
@@ -45,7 +48,11 @@ async function repositoryState({
     .executeTakeFirst();
   if (row === undefined) throw new NotReady('nothing is published yet');
   if (row.timestamp_expires_at.getTime() <= clock.now()) throw new NotReady('timestamp.json has expired');
-  return `timestamp.json is valid until ${row.timestamp_expires_at.toISOString()}`;
+  // Other products go on: this is a warning, and no reason to take the service away from them.
+  const expired = (await roles()).filter(({ expires }) => expires <= clock.now()).map(({ role }) => role);
+  const warning =
+    expired.length === 0 ? '' : `; expired, to be signed again by people: ${expired.join(', ')}`;
+  return `timestamp.json is valid until ${row.timestamp_expires_at.toISOString()}${warning}`;
 }
 
 class NotReady extends Error {}

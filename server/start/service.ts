@@ -8,7 +8,7 @@ import { PgRolloutStore } from '../db/index.ts';
 import { deviceRouter } from '../device/index.ts';
 import { DeviceAuthority } from '../identity/index.ts';
 import { operatorRouter } from '../operator/index.ts';
-import type { PublishingDeps } from '../publishing/index.ts';
+import { type PublishingDeps, roleExpiries } from '../publishing/index.ts';
 import { createApp } from './app.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { ServiceConfig } from './config.ts';
@@ -98,10 +98,11 @@ async function compose(
   const { director } = keys;
   const report = (error: unknown): void => log.error({ err: error }, 'Something failed behind a request.');
   const device = { organisation, db, clock, wall: systemClock, director, authority, blobs, doorbell, report };
-  metrics.watch(db);
+  const roles = roleExpiries(publishing);
+  metrics.watch({ db, clock, roles });
   front.open({
     db,
-    readiness: () => readiness({ db, doorbell, organisation, clock }),
+    readiness: () => readiness({ db, doorbell, organisation, clock, roles }),
     device: deviceRouter(device),
     operator: operatorRouter({ db, store, doorbell, clock, publishing }),
   });

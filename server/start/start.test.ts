@@ -52,7 +52,13 @@ describe('with nothing configured', () => {
     expect((await read(`${service.url}/healthz`)).status).toBe(200);
     expect(await read(`${service.url}/nothing`)).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
     expect(await read(`${service.url}/operator/v1/sites`)).toMatchObject({ status: 401 });
-    expect((await read(`${service.url}/metrics`)).text).toContain('tidegate_rollouts');
+    const { text } = await read(`${service.url}/metrics`);
+    expect(text).toContain('tidegate_rollouts');
+    for (const role of ['root', 'targets', 'snapshot', 'timestamp']) {
+      const [, seconds] =
+        new RegExp(`^tidegate_role_remaining_seconds\\{role="${role}"\\} (\\S+)$`, 'm').exec(text) ?? [];
+      expect(Number(seconds)).toBeGreaterThan(0);
+    }
     await movesARollout(await embeddedDatabase());
   });
 
@@ -107,6 +113,28 @@ describe('with nothing configured', () => {
   });
 });
 
+test('metadata that has expired is told by readiness and by a figure, and chargers of other products go on', async () => {
+  const fleet = Date.now() + 200 * 24 * 60 * 60 * 1000;
+  const clock = join(root, 'late.json');
+  await writeFile(
+    clock,
+    JSON.stringify({
+      segments: [
+        { wall: 0, fleet: 0, speed: 1 },
+        { wall: Date.now(), fleet, speed: 1 },
+      ],
+    }),
+  );
+  const service = await start({ TIDEGATE_FLEET_CLOCK: clock });
+  // The service signs its own roles again; what people sign has expired.
+  let ready = await read(`${service.url}/readyz`);
+  while (ready.status !== 200) ready = await read(`${service.url}/readyz`);
+  expect(ready.text).toContain('signed again by people: root, targets');
+  const { text } = await read(`${service.url}/metrics`);
+  expect(text).toMatch(/^tidegate_role_remaining_seconds\{role="targets"\} -\d/m);
+  expect(text).toMatch(/^tidegate_role_remaining_seconds\{role="timestamp"\} \d/m);
+});
+
 describe.skipIf(WITHOUT_REDIS !== undefined && process.env['CI'] !== 'true')(
   `on a PostgreSQL and a Redis of one's own${WITHOUT_REDIS === undefined ? '' : ` (skipped: ${WITHOUT_REDIS})`}`,
   () => {
@@ -123,8 +151,13 @@ describe.skipIf(WITHOUT_REDIS !== undefined && process.env['CI'] !== 'true')(
       await rm(join(home, 'service', 'tuf'), { recursive: true, force: true });
       const service = await start({ DATABASE_URL: url, REDIS_URL: redis.url });
       expect((await read(`${service.url}/readyz`)).status).toBe(200);
-      await redis.flush();
-      await movesARollout(db);
+      // Flushed again and again while the rollout is rung for, worked on and rung for once more.
+      const flushing = setInterval(() => void redis.flush(), 5);
+      const stopFlushing = setTimeout(() => clearInterval(flushing), 1_500);
+      await movesARollout(db).finally(() => {
+        clearTimeout(stopFlushing);
+        clearInterval(flushing);
+      });
       await redis.stop();
       expect(await read(`${service.url}/readyz`)).toMatchObject({
         status: 503,
@@ -286,5 +319,12 @@ async function movesARollout(db: Db): Promise<void> {
   while ((await drawn()).length < 3) await sleep(20);
   const { status } = await db.selectFrom('rollouts').select('status').executeTakeFirstOrThrow();
   expect(status).toBe('RUNNING');
+  // What rings were lost or doubled, it was decided and carried out once.
+  const begun = await db
+    .selectFrom('audit')
+    .select('position')
+    .where('action', '=', 'rollout.running')
+    .execute();
+  expect([begun.length, (await drawn()).length]).toEqual([1, 3]);
   await db.destroy();
 }
