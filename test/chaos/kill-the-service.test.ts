@@ -39,30 +39,34 @@ afterAll(async () => {
   for (const end of endings.reverse()) await end();
 });
 
-test('a rollout completes, and every report counts once, while the service is killed again and again', async () => {
-  const installation = await install({ fleet: EVENING, speed: SPEED });
-  endings.push(() => installation.remove());
-  const fleet = await fleetOnFactory(installation);
-  endings.push(() => fleet.stop());
-  const id = await startRollout(installation);
-  // Every report is of the time in which the rollout counts; else part of it would be baseline.
-  fleet.run();
+test(
+  'a rollout completes, and every report counts once, while the service is killed again and again',
+  async () => {
+    const installation = await install({ fleet: EVENING, speed: SPEED });
+    endings.push(() => installation.remove());
+    const fleet = await fleetOnFactory(installation);
+    endings.push(() => fleet.stop());
+    const id = await startRollout(installation);
+    // Every report is of the time in which the rollout counts; else part of it would be baseline.
+    fleet.run();
 
-  const kills = await killUntilDone(installation, id);
-  await fleet.stop();
-  await installation.stop();
+    const kills = await killUntilDone(installation, id);
+    await fleet.stop();
+    await installation.stop();
 
-  const postgres = await startEmbeddedPostgres(installation.postgres);
-  endings.push(() => postgres.stop());
-  const db = openDatabase(postgres.url);
-  endings.push(() => db.destroy());
-  expect(kills).toBe(KILLS);
-  expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true });
-  for (const { serial, installed, changed } of fleet.witnesses) {
-    expect([serial, installed.length, changed]).toEqual([serial, 1, []]);
-  }
-  await everyReportCountsOnce(db, id, fleet.witnesses);
-}, PATIENCE_MS);
+    const postgres = await startEmbeddedPostgres(installation.postgres);
+    endings.push(() => postgres.stop());
+    const db = openDatabase(postgres.url);
+    endings.push(() => db.destroy());
+    expect(kills).toBe(KILLS);
+    expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true });
+    for (const { serial, installed, changed } of fleet.witnesses) {
+      expect([serial, installed.length, changed]).toEqual([serial, 1, []]);
+    }
+    await everyReportCountsOnce(db, id, fleet.witnesses);
+  },
+  PATIENCE_MS,
+);
 
 async function fleetOnFactory(installation: Installation): Promise<Fleet> {
   const images = await Promise.all(
