@@ -37,6 +37,9 @@ const fallback = object({ path, sha256, expires: instant, auto: truth });
 
 export const hardwareList = arrayOf(text(64, HARDWARE), 64, 1);
 
+/** Text for people: lines and tabs, no other control characters, and no halves of characters. */
+const PROSE = /^[^\p{Cs}\p{Cc}]*(?:[\n\r\t][^\p{Cs}\p{Cc}]*)*$/u;
+
 const readCustom: Reader<TargetCustom> = object({
   product: text(160, PRODUCT),
   version: text(128, VERSION),
@@ -44,7 +47,7 @@ const readCustom: Reader<TargetCustom> = object({
   securityVersion: integer(0, MAX_SECURITY_VERSION),
   fallback: arrayOf(fallback, 32),
   bundles: arrayOf(sideFile, 16),
-  notes: text(16_384),
+  notes: text(16_384, PROSE),
   sbom: nullable(sideFile),
   cves: arrayOf(text(64), 1024),
 });

@@ -47,7 +47,8 @@ describe('targets and the product role', () => {
 
   it('refuses a role that is not the bytes that the snapshot names', () => {
     const bytes = repository.file('metadata/1.targets.json');
-    for (const meta of [{ length: bytes.length - 1 }, { hashes: { sha256: sha256(IMAGE) } }]) {
+    // Signed anew, the bytes are some shorter or longer: P-256 signatures are random.
+    for (const meta of [{ length: bytes.length - 100 }, { hashes: { sha256: sha256(IMAGE) } }]) {
       repository.otherRoles['targets.json'] = { version: 1, ...meta };
       repository.bump();
       expectRefusal('METADATA_MISMATCH', () => walk(repository));

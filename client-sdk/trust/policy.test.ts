@@ -83,7 +83,13 @@ describe('parseCustom', () => {
   const fallback = { path: `${PRODUCT}/a.raucb`, sha256: '0'.repeat(64), expires: inDays(1), auto: false };
 
   it('reads what is well-formed', () => {
-    const full = custom({ fallback: [fallback], bundles: [side], sbom: side, cves: ['CVE-2026-1'] });
+    const full = custom({
+      fallback: [fallback],
+      bundles: [side],
+      sbom: side,
+      cves: ['CVE-2026-1'],
+      notes: 'Fixes:\n\tthe lock 🔒',
+    });
     expect(parseCustom(full)).toEqual(full);
   });
 
@@ -96,6 +102,8 @@ describe('parseCustom', () => {
     ['a fallback of another product', custom({ fallback: [{ ...fallback, path: 'acme.ac22/a.raucb' }] })],
     ['a bundle outside its product', custom({ bundles: [{ ...side, path: '../a.json' }] })],
     ['an sbom of another product', custom({ sbom: { ...side, path: 'acme.ac22/a.json' } })],
+    ['a NUL in the notes', custom({ notes: 'a\u0000b' })],
+    ['half a character in the notes', custom({ notes: 'a\ud800b' })],
     ['an expiry that is no time', custom({ fallback: [{ ...fallback, expires: 'never' }] })],
   ])('refuses %s', (_, value) => {
     expectRefusal('TARGET_MALFORMED', () => parseCustom(value));

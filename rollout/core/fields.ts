@@ -39,6 +39,9 @@ export function problemsOf(
   return wrong ? [{ pointer, code, detail }] : [];
 }
 
+/** Neither control characters nor halves of characters: databases and terminals choke on them. */
+const PRINTABLE = /^[^\p{Cc}\p{Cs}]*$/u;
+
 /** Reads the fields of one untrusted object; collects problems instead of stopping at the first. */
 export class Fields {
   readonly #value: Record<string, unknown>;
@@ -111,8 +114,14 @@ export class Fields {
 
   text(name: string, fallback: string, longest: number): string {
     const value = this.#take(name) ?? fallback;
-    if (typeof value === 'string' && value.length > 0 && value.length <= longest) return value;
-    this.problem(name, 'MALFORMED', `1 to ${longest} characters are expected here.`);
+    if (typeof value === 'string' && value.length > 0 && value.length <= longest && PRINTABLE.test(value)) {
+      return value;
+    }
+    this.problem(
+      name,
+      'MALFORMED',
+      `1 to ${longest} characters are expected here, none of them a control character.`,
+    );
     return fallback;
   }
 

@@ -11,7 +11,7 @@ export const demoPlan = {
   holdBack: { count: 6 },
   approvals: 1,
   limits: { perSite: 4, inFlight: 30 },
-  deadlineHours: 24,
+  deadlineHours: 96,
   maxFailedShare: 0.1,
   healthyShare: 0.9,
   detector: { alpha: 0.01, ratios: [1.5, 2, 3, 5, 10], binMinutes: 60, deduplicateMinutes: 15 },

@@ -24,13 +24,19 @@ export async function appendAudit(
     const previous_hash = hash;
     position += 1;
     // The hash is taken over what the database gives back: no undefined, no Date, no -0.
-    const detail = JSON.parse(JSON.stringify(entry.detail)) as Record<string, unknown>;
-    const { actor, action, subject, reason, source } = entry;
+    const { actor, action, subject, reason, source, detail } = storable(entry);
     const columns = { organisation, position, actor, action, subject, reason, source };
     hash = auditHash(previous_hash, { ...columns, at: at.toISOString(), detail });
     return { ...columns, at, detail: JSON.stringify(detail), previous_hash, hash };
   });
   await trx.insertInto('audit').values(rows).execute();
+}
+
+/** As UTF-8 keeps it: half a surrogate pair would come back as another character, and the hash would never fit again. */
+function storable(entry: AuditEntry): AuditEntry {
+  const whole = (_key: string, value: unknown): unknown =>
+    typeof value === 'string' ? value.toWellFormed().replaceAll('\u0000', '\ufffd') : value;
+  return JSON.parse(JSON.stringify(entry, whole)) as AuditEntry;
 }
 
 async function lastRow(

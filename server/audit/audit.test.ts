@@ -40,6 +40,12 @@ test('a log that nobody touched verifies, each organisation for itself', async (
   expect(await verifyAudit(db, 'other')).toMatchObject({ ok: true, head: { position: 1 } });
 });
 
+test('half a surrogate pair and a NUL, which the database cannot keep, do not break the chain', async () => {
+  const broken = { ...entry('a', { note: 'x\ud800y', nul: 'x\u0000y' }), reason: 'cut \ud83d off\u0000' };
+  await inTransaction(db, (trx) => appendAudit(trx, 'acme', [broken, entry('b')], AT));
+  expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true, head: { position: 2 } });
+});
+
 test('whatever JSON an entry tells survives the way through the database', async () => {
   // PostgreSQL's jsonb holds neither NUL nor half a surrogate pair.
   const text = fc.string({ unit: 'grapheme' }).map((s) => s.replaceAll('\0', ''));

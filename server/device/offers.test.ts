@@ -68,6 +68,17 @@ test('an idle poll is answered with a signed directive, the timestamp and the ro
   expect(Date.parse(first.said.expires) - Date.parse(first.said.issuedAt)).toBeLessThanOrEqual(86_400_000);
 });
 
+test('who claims health must run the image: neither way counts on a word alone', async () => {
+  const charger = await addCharger(fleet, 'SN-1');
+  const rollout = await startRollout(fleet, [charger]);
+  const id = (await checkIn(fleet, charger)).said.assignment ?? '';
+  await confirm(fleet, charger, id);
+  await checkIn(fleet, charger, progress(id, 'HEALTHY'));
+  expect(await stateOf(fleet, rollout, 'SN-1')).toBe('VERIFYING');
+  await checkIn(fleet, charger, { ...onNew, ...progress(id, 'HEALTHY') });
+  expect(await stateOf(fleet, rollout, 'SN-1')).toBe('HEALTHY');
+});
+
 test('the way forward: offered, confirmed, booted, healthy', async () => {
   const charger = await addCharger(fleet, 'SN-1');
   const rollout = await startRollout(fleet, [charger]);
@@ -124,6 +135,9 @@ test('a halt closes offers and confirmations at once, and sends back what booted
   });
   expect(await confirm(fleet, booted, `${bootedId}.back`, OLD)).toMatchObject({ action: 'activate' });
   expect(await confirm(fleet, booted, `${bootedId}.back`, NEW)).toMatchObject({ action: 'withdraw' });
+  // It says that it went back, and runs the bad one still.
+  await checkIn(fleet, booted, { ...onNew, ...progress(`${bootedId}.back`, 'HEALTHY') });
+  expect(await stateOf(fleet, rollout, booted.serial)).toBe('ROLLING_BACK');
   await checkIn(fleet, booted, progress(`${bootedId}.back`, 'HEALTHY'));
   expect(await stateOf(fleet, rollout, booted.serial)).toBe('ROLLED_BACK');
 });

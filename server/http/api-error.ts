@@ -103,6 +103,10 @@ export const API_ERRORS = {
     advice:
       'The version is not exactly one above the published one. Start again from the current repository.',
   },
+  LIFETIME_TOO_LONG: {
+    status: 422,
+    advice: 'Offline roles live at most 90 days. Sign the role again with an earlier expiry.',
+  },
   TARGET_INCONSISTENT: {
     status: 422,
     advice: "The target's path and its custom fields disagree. Propose the release again.",

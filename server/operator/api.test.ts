@@ -176,6 +176,22 @@ describe('bad input is named, and nothing changes', () => {
       'PLAN_INVALID',
       '/plan/holdBack',
     ],
+    [
+      'a plan that needs nobody but its author',
+      '/rollouts',
+      rollout({ plan: { ...PLAN, approvals: 0 } }),
+      422,
+      'PLAN_INVALID',
+      '/plan/approvals',
+    ],
+    [
+      'a control character in a name',
+      '/rollouts',
+      rollout({ plan: { ...PLAN, waves: [{ name: 'a\u0000b', size: { count: 1 } }] } }),
+      422,
+      'PLAN_INVALID',
+      '/plan/waves/0/name',
+    ],
     ['a plan that is no object', '/rollouts', rollout({ plan: [] }), 422, 'PLAN_INVALID', '/plan'],
   ];
 

@@ -38,6 +38,11 @@ export async function create(
   if (release.yanked_at !== null) throw new ApiError('RELEASE_YANKED', `${wanted.product} ${wanted.version}`);
   const parsed = parsePlan(wanted.plan);
   if (!parsed.ok) throw planInvalid(parsed.problems);
+  // Nobody rolls out alone. Design §2, step 4
+  if (parsed.plan.approvals < 1) {
+    const detail = 'A plan needs an approval by somebody other than its author.';
+    throw planInvalid([{ pointer: '/approvals', code: 'OUT_OF_RANGE', detail }]);
+  }
   const { product, version, path, sha256, length } = release;
   const created = createRollout({
     id: newId(call),

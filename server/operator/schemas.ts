@@ -15,7 +15,7 @@ export function text(longest: number): z.ZodString {
     .string()
     .min(1)
     .max(longest)
-    .regex(/^[^\p{Cc}]*$/u, 'No control characters.');
+    .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'No control characters, and no halves of characters.');
 }
 
 export const reason = text(500).meta({ description: 'Why; it goes into the audit log.' });

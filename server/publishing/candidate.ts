@@ -9,6 +9,7 @@ import {
   type TrustPolicy,
 } from '@tidegate/client-sdk/protocol';
 import { parsePolicy, TrustedSet } from '@tidegate/client-sdk/trust';
+import { LIFETIME_DAYS } from '@tidegate/signer/repository';
 import { ApiError } from '../http/index.ts';
 import { type Current, type Documents, sha256Of } from './current.ts';
 import { makeSnapshot, makeTimestamp, nextOnlineVersion, type OnlineDocument } from './online.ts';
@@ -31,7 +32,7 @@ export interface Candidate {
 /**
  * @param current undefined for the first publication of all.
  * @returns undefined when the publication holds nothing that is not published already.
- * @throws Refusal whatever a charger would refuse · ApiError `ROLE_VERSION`, `PRODUCT_UNKNOWN`, `METADATA_REFUSED`
+ * @throws Refusal whatever a charger would refuse · ApiError `ROLE_VERSION`, `LIFETIME_TOO_LONG`, `PRODUCT_UNKNOWN`, `METADATA_REFUSED`
  */
 export async function assemble(
   deps: Pick<PublishingDeps, 'keys'>,
@@ -60,6 +61,7 @@ export async function assemble(
   set.updateTargets(next.documents.targets, now);
   requireTrustFiles(set, next.documents);
   walkProducts(set, next.documents.roles, next.changedRoles, now);
+  requireLifetimes(set, next.changedRoles, now);
   return {
     roots: next.roots,
     documents: next.documents,
@@ -74,6 +76,25 @@ export async function assemble(
     policy: parsePolicy(next.documents.policy),
     changedRoles: next.changedRoles,
   };
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** The engineer's clock may be ahead of ours. */
+const SKEW_MS = DAY_MS;
+
+/** Offline roles live at most 90 days, so that a thief of the online keys cannot hold a fleet back for longer. Design §3 */
+function requireLifetimes(set: TrustedSet, changedRoles: readonly string[], now: number): void {
+  const roles = [
+    ['root', set.root.expires, LIFETIME_DAYS.root],
+    ['targets', set.targets.expires, LIFETIME_DAYS.targets],
+    ...changedRoles.map(
+      (product) => [product, set.productRole(product).expires, LIFETIME_DAYS.product] as const,
+    ),
+  ] as const;
+  for (const [role, expires, days] of roles) {
+    if (expires - now <= days * DAY_MS + SKEW_MS) continue;
+    throw new ApiError('LIFETIME_TOO_LONG', `${role} would live until ${new Date(expires).toISOString()}.`);
+  }
 }
 
 interface Merged {

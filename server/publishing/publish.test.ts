@@ -143,6 +143,12 @@ describe('a publication is refused, and nothing changes', () => {
       return desk.publishRole(await desk.signRole(role));
     }));
 
+  test('a role that would live for longer than 90 days', () =>
+    refused('LIFETIME_TOO_LONG', async () => {
+      const role = bump(desk.role(), 'product', desk.clock.time + 30 * DAY);
+      return desk.publishRole(await desk.signRole(role));
+    }));
+
   test('expired', () =>
     refused('METADATA_EXPIRED', async () => {
       const role = await desk.listReleases([]);

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:https';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { StartError } from './errors.ts';
 
@@ -31,11 +32,29 @@ export async function listen(
     },
     app,
   );
+  server.on('clientError', refuseMalformed);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, port)));
     server.listen(port, resolve);
   });
   return { server, port: (server.address() as AddressInfo).port };
+}
+
+/** What is no HTTP gets a coded answer too, and no more of the connection. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify({
+    title: 'Bad Request',
+    status: 400,
+    code: 'REQUEST_MALFORMED',
+    detail: 'The request is not well-formed HTTP, or ended before its announced length.',
+  });
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
 }
 
 function listenError(error: NodeJS.ErrnoException, port: number): StartError {

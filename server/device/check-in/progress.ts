@@ -38,12 +38,21 @@ export async function takeProgress(
     if (
       report !== undefined &&
       legOf(report.assignment).id === held.id &&
+      runsWhatItClaims(visitor, held, report, batch) &&
       (await mayGoOn(visitor, held, report, batch, limits))
     ) {
       await apply(trx, visitor, held, progressEvent(report), batch);
     }
     if (runsRelease(visitor, held, batch)) await apply(trx, visitor, held, { kind: 'activated' }, batch);
   }
+}
+
+/** Written is not healthy, and said is not running: who claims health must report the very image that it is to run. Design §4 */
+function runsWhatItClaims(visitor: Visitor, held: Held, report: AssignmentReport, batch: Batch): boolean {
+  if (report.progress !== 'HEALTHY') return true;
+  const release = batch.rollouts.get(held.rollout)?.rollout.release.sha256;
+  const wanted = legOf(report.assignment).leg === 'back' ? held.fallback?.sha256 : release;
+  return wanted !== undefined && visitor.running.sha256 === wanted;
 }
 
 /**

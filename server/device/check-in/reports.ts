@@ -64,11 +64,21 @@ function takeReport(
     batch.changed.add(watched.rollout.id);
     addEvidence(visitor, watched, bin, events, arm, evidence);
     if (arm !== 'treated') continue;
-    if (held !== undefined) evidence.addHours(watched.rollout.id, held.step, bin.exposure.chargerHours ?? 0);
+    if (held !== undefined) evidence.addHours(watched.rollout.id, held.step, treatedHours(bin, held));
     if (hard !== undefined) {
       evidence.addHard({ rollout: watched.rollout.id, serial: visitor.serial, site: visitor.site, ...hard });
     }
   }
+}
+
+/** Hours that a gate may count: of the time since the activation, however long the charger says that it was. */
+export function treatedHours(
+  bin: Pick<Bin, 'from' | 'to' | 'exposure'>,
+  { activatedAt }: Pick<Held, 'activatedAt'>,
+): number {
+  if (activatedAt === null) return 0;
+  const passed = Math.max(0, bin.to - Math.max(bin.from, activatedAt)) / HOUR;
+  return Math.min(bin.exposure.chargerHours ?? 0, passed);
 }
 
 /**
