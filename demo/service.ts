@@ -1,5 +1,5 @@
 /** The service as a process of its own, which is started again when it dies: a rollout must not notice. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
@@ -35,13 +35,14 @@ export class Service {
   }
 
   start(): void {
-    const child = spawn(process.execPath, [path.join(this.#options.root, 'tidegate.ts'), 'start'], {
+    // A channel, so that the service ends when the demo does, however it does.
+    const child = fork(path.join(this.#options.root, 'tidegate.ts'), ['start'], {
       cwd: path.dirname(this.#options.logFile),
       env: this.#options.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    child.stdout.pipe(this.#log, { end: false });
-    child.stderr.pipe(this.#log, { end: false });
+    child.stdout?.pipe(this.#log, { end: false });
+    child.stderr?.pipe(this.#log, { end: false });
     child.once('exit', () => {
       if (this.#stopping) return;
       this.#restarts += 1;

@@ -94,7 +94,8 @@ export async function setStage(
 /** Removes what a run left. As root the database may lie elsewhere, so it goes first. */
 export async function clearStage(folder: string): Promise<void> {
   await removeEmbeddedPostgres(path.join(folder, 'tidegate', 'service', 'postgres'));
-  await rm(folder, { recursive: true, force: true });
+  // A killed run's service may still be writing its last.
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 });
 }
 
 export async function startService({ folder, env, url, people, screen, atEnd }: Stage): Promise<Service> {

@@ -37,8 +37,8 @@ const fallback = object({ path, sha256, expires: instant, auto: truth });
 
 export const hardwareList = arrayOf(text(64, HARDWARE), 64, 1);
 
-/** Text for people: lines and tabs, no other control characters, and no halves of characters. */
-const PROSE = /^[^\p{Cs}\p{Cc}]*(?:[\n\r\t][^\p{Cs}\p{Cc}]*)*$/u;
+/** Text for people, as any database can keep it: no NUL, and no halves of characters. Who shows it strips what a terminal would obey. */
+const PROSE = /^[^\p{Cs}\0]*$/u;
 
 const readCustom: Reader<TargetCustom> = object({
   product: text(160, PRODUCT),

@@ -51,6 +51,8 @@ async function run(context: CommandContext, json: boolean): Promise<Error | unde
   const asked = signals.then(() => service.stop());
   const failure = await service.ended;
   if (failure === undefined) await asked;
+  // An open channel would keep the process.
+  if (process.connected) process.disconnect();
   return failure;
 }
 
@@ -73,6 +75,8 @@ function awaitSignal(): Promise<void> {
         resolve();
       });
     }
+    // Started by a program over a channel: the service ends with it, however it ends.
+    if (process.send !== undefined) process.once('disconnect', () => resolve());
   });
 }
 

@@ -64,6 +64,8 @@ export function simulateCommand(context: CommandContext): Command {
             `${started.chargers.length} chargers at ${options.sites} sites are running. Ctrl-C ends them.`,
           );
           await interrupted();
+          // An open channel would keep the process.
+          if (process.connected) process.disconnect();
           await started.stop();
           return {
             json: { chargers: started.chargers.length, folder },
