@@ -1,7 +1,10 @@
 /** Writes down what a charger told the service and what the service answered, and what the charger installed. */
 import type { Installer } from '@tidegate/client-sdk/install';
 import type { Transport } from '@tidegate/client-sdk/agent';
-import type { HealthReport } from '@tidegate/client-sdk/protocol';
+import { type HealthReport, Refusal } from '@tidegate/client-sdk/protocol';
+
+/** The network loses every so many answers to check-ins that carry reports. */
+const LOST_EVERY = 4;
 
 export class Witness {
   readonly serial: string;
@@ -14,6 +17,8 @@ export class Witness {
   /** Reports that came again with another content: the charger's own fault. */
   readonly changed: number[] = [];
 
+  #answers = 0;
+
   constructor(serial: string) {
     this.serial = serial;
   }
@@ -24,6 +29,10 @@ export class Witness {
       checkIn: async (body, signal) => {
         for (const report of body.reports) this.#note(report);
         const answer = await transport.checkIn(body, signal);
+        // Committed, and the charger does not know: what a kill leaves in the moment between the commit and the answer.
+        if (body.reports.length > 0 && ++this.#answers % LOST_EVERY === 0) {
+          throw new Refusal('SERVICE_UNREACHABLE', 'The answer was lost.');
+        }
         this.acknowledged = Math.max(this.acknowledged, answer.acknowledged);
         return answer;
       },
