@@ -1,5 +1,5 @@
 /** What the demo plays on: a folder, a clock, people with keys, an image, and the service. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { fleetClock } from '@tidegate/client-sdk/agent';
@@ -50,8 +50,10 @@ export async function setStage(
   atEnd: Stage['atEnd'],
 ): Promise<Stage> {
   const { folder } = options;
+  await refuseForeign(folder);
   await clearStage(folder);
   await mkdir(path.join(folder, 'images'), { recursive: true });
+  await writeFile(path.join(folder, MARKER), '');
   const image = await payload(CACHE);
   const testbed = await openTestbed(path.join(folder, 'rauc'));
   const missing = typeof testbed === 'string' ? testbed : undefined;
@@ -89,6 +91,17 @@ export async function setStage(
     signal,
     atEnd,
   };
+}
+
+/** Says that a folder is the demo's to empty. */
+const MARKER = '.tidegate-demo';
+
+/** Somebody's own files are not emptied away. */
+async function refuseForeign(folder: string): Promise<void> {
+  const entries = await readdir(folder).catch((): string[] => []);
+  const own = folder === path.join(ROOT, '.tidegate', 'demo') || entries.includes(MARKER);
+  if (entries.length > 0 && !own)
+    throw new Error(`${folder} holds other files. Name an empty or a new folder.`);
 }
 
 /** Removes what a run left. As root the database may lie elsewhere, so it goes first. */
