@@ -71,11 +71,19 @@ export type RefusalCode = keyof typeof REFUSALS;
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly code: RefusalCode;
+  /** What was seen, without the code and the advice that `message` adds. */
+  readonly detail: string;
 
   /** @param detail what was seen, in a few words; what to do follows from the code. */
   constructor(code: RefusalCode, detail: string, options?: { cause?: unknown }) {
     super(`${detail} [${code}] ${REFUSALS[code]}`, options);
     this.code = code;
+    this.detail = detail;
+  }
+
+  /** For a screen that shows the code beside it. */
+  get sentence(): string {
+    return `${this.detail}: ${REFUSALS[this.code]}`;
   }
 }
 

@@ -22,7 +22,7 @@ export function problemOf(error: unknown): Problem {
       ...(error.problems === undefined ? {} : { problems: error.problems }),
     };
   }
-  if (error instanceof Refusal) return problem(error.code, REFUSALS[error.code], 422, error.message);
+  if (error instanceof Refusal) return problem(error.code, REFUSALS[error.code], 422, error.detail);
   if (isUriError(error)) return problemOf(new ApiError('NOT_FOUND', 'The path is not well-formed.'));
   return problem('INTERNAL', API_ERRORS.INTERNAL.advice, 500, 'An unexpected error.');
 }

@@ -21,7 +21,7 @@ interface CosignOptions {
 export function cosignCommand(context: CommandContext): Command {
   return new Command('cosign')
     .description('See in plain words what is proposed, verify it again, and add your signature')
-    .argument('<proposal>', 'its file, or <product>@<version>')
+    .argument('[proposal]', '<product>@<version>, or its file (default: the only one that lacks signatures)')
     .option('--key <file>', 'your key for this product (default: TIDEGATE_KEY)')
     .option('--image <file>', 'your own copy of the image (default: the proposed file, where it can be read)')
     .option('--json', 'answer in JSON')
@@ -29,15 +29,20 @@ export function cosignCommand(context: CommandContext): Command {
       'after',
       `
 Examples:
+  $ tidegate release cosign --key .tidegate/keys/frank/acme.dc150.key.json
   $ tidegate release cosign acme.dc150@1.2.0 --key .tidegate/keys/frank/acme.dc150.key.json
   $ TIDEGATE_KEY=frank.key.json tidegate release cosign acme.dc150-1.2.0.json --image fw.raucb`,
     )
-    .action((name: string, options: CosignOptions) =>
+    .action((name: string | undefined, options: CosignOptions) =>
       report(context, options, () => cosign(context, name, options)),
     );
 }
 
-async function cosign(context: CommandContext, name: string, options: CosignOptions): Promise<Result> {
+async function cosign(
+  context: CommandContext,
+  name: string | undefined,
+  options: CosignOptions,
+): Promise<Result> {
   const home = homeOf(context);
   const { file, proposal } = await findProposal(home, context.cwd, name);
   const copy = await readWorkingCopy(home.repository);

@@ -1,3 +1,5 @@
+import { Refusal } from '@tidegate/client-sdk/protocol';
+
 /** What goes wrong at the desk itself, with what to do. What the metadata, a key or a release is refused for has its own class. */
 export const COMMAND_ERRORS = {
   STATE_EXISTS:
@@ -8,8 +10,14 @@ export const COMMAND_ERRORS = {
   NAME_INVALID:
     'A name begins with a lower-case letter and holds letters, digits and `-`, at most 32 in all.',
   NAMES_REPEATED: 'The same name is given twice.',
-  PEOPLE_TOO_FEW: 'Two of at least two people must sign. Name more people.',
-  OPTION_INVALID: 'This option has a value that cannot be. See --help.',
+  PEOPLE_TOO_FEW: 'Root and targets are signed by two people. Name at least two with --people, better three.',
+  OPERATORS_TOO_FEW:
+    'A plan is approved by somebody other than its author. Name at least two people with --operators.',
+  PERSON_UNKNOWN:
+    'No person of this name is known here. Check the spelling of --engineers, or say --new-person with the name.',
+  OPTION_INVALID: 'Correct it; --help shows examples.',
+  PROPOSAL_UNNAMED:
+    'Say which proposal: <product>@<version>, or its file. `tidegate release list` lists them.',
   KEY_UNNAMED: 'Say which key signs: --key FILE, or TIDEGATE_KEY.',
   HOLDERS_MISSING: 'Too few of the keys that must sign are here. Bring the missing key files into keys/.',
   HARDWARE_UNKNOWN: 'The product does not come on this hardware. Check the spelling of --hardware.',
@@ -35,13 +43,17 @@ const USAGE: ReadonlySet<string> = new Set<CommandErrorCode>([
   'NAME_INVALID',
   'NAMES_REPEATED',
   'PEOPLE_TOO_FEW',
+  'OPERATORS_TOO_FEW',
+  'PERSON_UNKNOWN',
+  'PROPOSAL_UNNAMED',
   'OPTION_INVALID',
   'KEY_UNNAMED',
 ]);
 
 /** Code, sentence and exit code of whatever a command threw. */
 export function explain(error: unknown): { code: string; message: string; exit: number } {
-  const message = error instanceof Error ? error.message : String(error);
+  const message =
+    error instanceof Refusal ? error.sentence : error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'FAILED';
   return { code, message, exit: USAGE.has(code) ? EXIT.usage : EXIT.failed };
 }

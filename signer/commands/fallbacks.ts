@@ -1,6 +1,6 @@
 import { compareVersions, type Fallback, type ReleaseTarget, VERSION } from '@tidegate/client-sdk/protocol';
 import { RepositoryError } from '../repository/index.ts';
-import { CommandError } from './errors.ts';
+import { invalidOption } from './options.ts';
 
 /**
  * The ways back that are signed with a release.
@@ -25,14 +25,18 @@ export function chooseFallbacks(
   const fallbacks = wanted.map((text) => {
     const [name = '', word, ...rest] = text.split(':');
     if (!VERSION.test(name) || (word !== undefined && word !== 'auto') || rest.length > 0) {
-      throw new CommandError('OPTION_INVALID', `--fallback ${text}`);
+      throw invalidOption(
+        '--fallback',
+        text,
+        'an earlier version such as 1.0.0, or 1.0.0:auto; `none` alone',
+      );
     }
     const found = earlier.find(({ custom }) => custom.version === name);
     if (found === undefined) throw new RepositoryError('FALLBACK_UNKNOWN', name);
     return entry(found, word === 'auto');
   });
   if (new Set(fallbacks.map(({ path }) => path)).size !== fallbacks.length) {
-    throw new CommandError('OPTION_INVALID', `--fallback ${wanted.join(' --fallback ')}`);
+    throw invalidOption('--fallback', wanted.join(' '), 'each version once');
   }
   return fallbacks;
 }

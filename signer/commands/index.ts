@@ -19,10 +19,11 @@ export function signerCommands(context: CommandContext): Command[] {
 }
 
 export type { CommandContext } from './context.ts';
-export { COMMAND_ERRORS, CommandError, type CommandErrorCode } from './errors.ts';
+export { COMMAND_ERRORS, CommandError, type CommandErrorCode, explain } from './errors.ts';
 export { completeCredentials, type CredentialFile, type OperatorEntry } from './credentials.ts';
 export { type Ceremony, type Home, homeAt, homeOf, personKey, readCeremony } from './home.ts';
 export { openKey } from './keyring.ts';
+export { isAdopted } from './release-target.ts';
 export { localReleases, type LocalRelease } from './release.ts';
 export {
   filesOf,

@@ -98,7 +98,7 @@ describe('init', () => {
     [['--people', 'erin,erin'], 'NAMES_REPEATED'],
     [['--people', 'erin,../x'], 'NAME_INVALID'],
     [['--people', 'erin,ci'], 'NAME_INVALID'],
-    [['--operators', 'alice'], 'PEOPLE_TOO_FEW'],
+    [['--operators', 'alice'], 'OPERATORS_TOO_FEW'],
     [['--organisation', 'A B'], 'OPTION_INVALID'],
     [['--port', '0'], 'OPTION_INVALID'],
     [['--service-url', 'http://localhost'], 'OPTION_INVALID'],
@@ -167,6 +167,22 @@ describe('product add', () => {
   ])('refuses %s %j', async (product, args, code) => {
     expect(await add(product, ...args)).toMatchObject({ code });
     expect(await readdir(desk.path('.tidegate/keys/erin'))).not.toContain('acme.dc150.key.json');
+  });
+
+  it('makes keys for people whom init named, and for others only when they are said to be new', async () => {
+    const before = await readdir(desk.path('.tidegate/keys'));
+    expect(await add('acme.dc150', '--engineers', 'erin,frnak')).toMatchObject({
+      code: 'PERSON_UNKNOWN',
+      exit: 2,
+    });
+    expect(await add('acme.dc150', '--engineers', 'erin', '--new-person', 'heidi')).toMatchObject({
+      code: 'OPTION_INVALID',
+    });
+    expect(await readdir(desk.path('.tidegate/keys'))).toEqual(before);
+    const added = await add('acme.dc150', '--engineers', 'erin,heidi', '--new-person', 'heidi');
+    expect(added.json['engineers']).toMatchObject([{ name: 'erin' }, { name: 'heidi' }]);
+    // From now on she is known.
+    expect((await add('acme.ac22', '--engineers', 'grace,heidi')).exit).toBe(0);
   });
 
   it('refuses a product that is there, and a desk with too few targets keys', async () => {

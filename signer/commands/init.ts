@@ -5,7 +5,7 @@ import { type CeremonyOutcome, type CeremonyPlan, holdCeremony } from './ceremon
 import { type CommandContext, now } from './context.ts';
 import { CommandError } from './errors.ts';
 import { exists, type Home, homeAt, homeOf } from './home.ts';
-import { organisationId, peopleList, wholeNumber } from './options.ts';
+import { invalidOption, organisationId, peopleList, wholeNumber } from './options.ts';
 import { report, type Result } from './result.ts';
 
 interface InitOptions {
@@ -58,18 +58,19 @@ async function init(context: CommandContext, options: InitOptions): Promise<Resu
 }
 
 function planOf(context: CommandContext, options: InitOptions): CeremonyPlan {
-  const people = peopleList(options.people);
-  if (people.length < 2) throw new CommandError('PEOPLE_TOO_FEW', options.people);
+  const people = peopleList('--people', options.people);
+  if (people.length < 2) throw new CommandError('PEOPLE_TOO_FEW', `--people ${options.people}`);
   // Their key folders would be taken for a machine's.
   const reserved = people.find((name) => name === 'ci' || name === 'service');
   if (reserved !== undefined) throw new CommandError('NAME_INVALID', `${reserved} is no person`);
-  const operators = peopleList(options.operators);
-  if (operators.length < 2) throw new CommandError('PEOPLE_TOO_FEW', options.operators);
+  const operators = peopleList('--operators', options.operators);
+  if (operators.length < 2) throw new CommandError('OPERATORS_TOO_FEW', `--operators ${options.operators}`);
   const port = wholeNumber('--port', options.port ?? (context.env['TIDEGATE_PORT'] || '8443'), 1, 65535);
   return {
     organisation: organisationId(options.organisation),
     people,
-    engineers: options.engineers === undefined ? people.slice(0, 2) : peopleList(options.engineers),
+    engineers:
+      options.engineers === undefined ? people.slice(0, 2) : peopleList('--engineers', options.engineers),
     operators,
     port,
     service: serviceUrl(options.serviceUrl ?? `https://localhost:${port}`),
@@ -81,7 +82,7 @@ function planOf(context: CommandContext, options: InitOptions): CeremonyPlan {
 
 function serviceUrl(text: string): string {
   const url = URL.parse(text);
-  if (url?.protocol !== 'https:') throw new CommandError('OPTION_INVALID', `--service-url ${text}`);
+  if (url?.protocol !== 'https:') throw invalidOption('--service-url', text, 'an https URL');
   return url.origin;
 }
 

@@ -16,11 +16,16 @@ export async function openKey(context: Pick<CommandContext, 'env'>, path: string
   return openKeyFile(path, passphrase);
 }
 
+/** People with a folder of keys on this machine. */
+export async function keyHolders(home: Home): Promise<string[]> {
+  const folders = await readdir(home.keys).catch((): string[] => []);
+  return folders.filter((name) => name !== 'ci').sort();
+}
+
 /** Key id → person, for the keys of a role that are on this machine. */
 export async function holdersHere(home: Home, role: Role): Promise<Map<string, string>> {
-  const people = await readdir(home.keys).catch((): string[] => []);
   const holders = new Map<string, string>();
-  for (const person of people.sort()) {
+  for (const person of await keyHolders(home)) {
     const keyId = await keyIdIfThere(personKey(home, person, role.name));
     if (keyId !== undefined && role.keyids.includes(keyId)) holders.set(keyId, person);
   }

@@ -6,37 +6,46 @@ import { CommandError } from './errors.ts';
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** `a,b,c` as a list of people: well-formed, no one twice. */
-export function peopleList(text: string): string[] {
+export function peopleList(option: string, text: string): string[] {
   const names = list(text);
-  for (const name of names) if (!NAME.test(name)) throw new CommandError('NAME_INVALID', name);
-  if (new Set(names).size !== names.length) throw new CommandError('NAMES_REPEATED', text);
+  const wrong = names.find((name) => !NAME.test(name));
+  if (wrong !== undefined) throw new CommandError('NAME_INVALID', `${option} ${wrong}`);
+  if (new Set(names).size !== names.length) throw new CommandError('NAMES_REPEATED', `${option} ${text}`);
   return names;
 }
 
 export function organisationId(text: string): string {
-  return matching('--organisation', text, ORGANISATION);
+  return matching('--organisation', text, ORGANISATION, 'an id such as acme');
 }
 
-export function productId(text: string): string {
-  return matching('--product', text, PRODUCT);
+/** @param option how it was given: an option, or the name of an argument. */
+export function productId(text: string, option = '--product'): string {
+  return matching(option, text, PRODUCT, 'a product id such as acme.dc150');
 }
 
 export function versionNumber(option: string, text: string): string {
-  return matching(option, text, VERSION);
+  return matching(option, text, VERSION, 'a version of three numbers such as 1.2.0');
 }
 
 export function hardwareIds(text: string): string[] {
-  const ids = list(text).map((id) => matching('--hardware', id, HARDWARE));
-  if (ids.length === 0 || new Set(ids).size !== ids.length)
-    throw new CommandError('OPTION_INVALID', `--hardware ${text}`);
+  const allowed = 'a list of hardware ids such as dc150-r2,dc150-r3, each once';
+  const ids = list(text).map((id) => matching('--hardware', id, HARDWARE, 'a hardware id such as dc150-r2'));
+  if (ids.length === 0 || new Set(ids).size !== ids.length) throw invalidOption('--hardware', text, allowed);
   return ids;
 }
 
 /** A whole number within bounds. */
 export function wholeNumber(option: string, text: string, least: number, most: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new CommandError('OPTION_INVALID', `${option} ${text}`);
+  if (!(value >= least && value <= most)) {
+    throw invalidOption(option, text, `a whole number from ${least} to ${most}`);
+  }
   return value;
+}
+
+/** Names the option, what was given, and what would have been right. */
+export function invalidOption(option: string, given: string, allowed: string): CommandError {
+  return new CommandError('OPTION_INVALID', `${option} takes ${allowed}, not ${JSON.stringify(given)}`);
 }
 
 /** Collects the values of an option that may be given more than once. */
@@ -72,7 +81,7 @@ function list(text: string): string[] {
     .filter((part) => part !== '');
 }
 
-function matching(option: string, text: string, pattern: RegExp): string {
-  if (!pattern.test(text)) throw new CommandError('OPTION_INVALID', `${option} ${text}`);
+function matching(option: string, text: string, pattern: RegExp, allowed: string): string {
+  if (!pattern.test(text)) throw invalidOption(option, text, allowed);
   return text;
 }

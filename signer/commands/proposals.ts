@@ -1,9 +1,18 @@
 /** Proposals on disk: `releases/<product>-<version>.json`. */
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { bundlesOf, type Proposal, parseProposal, releasesOf, RepositoryError } from '../repository/index.ts';
+import { PRODUCT } from '@tidegate/client-sdk/protocol';
+import {
+  bundlesOf,
+  type Proposal,
+  parseProposal,
+  readWorkingCopy,
+  releasesOf,
+  RepositoryError,
+} from '../repository/index.ts';
 import { writeWhole } from '../whole-file.ts';
-import type { Home } from './home.ts';
+import { CommandError } from './errors.ts';
+import { exists, type Home } from './home.ts';
 import { readSmallFile } from './options.ts';
 
 /** A product role of thousands of releases fits, twice over. */
@@ -53,15 +62,53 @@ export async function listProposals(home: Home): Promise<StoredProposal[]> {
   );
 }
 
-/** By file, or by product and version as `acme.dc150@1.2.0`. */
-export async function findProposal(home: Home, cwd: string, name: string): Promise<StoredProposal> {
+/**
+ * By file; by product and version as `acme.dc150@1.2.0`; by product alone, or by nothing, where only one waits for signatures.
+ * @throws CommandError `PROPOSAL_UNNAMED`, `FILE_UNREADABLE`; RepositoryError `PROPOSAL_MISSING`, `PROPOSAL_MALFORMED`.
+ */
+export async function findProposal(
+  home: Home,
+  cwd: string,
+  name: string | undefined,
+): Promise<StoredProposal> {
+  if (name === undefined) return onlyOpen(home, undefined);
   const [, product, version] = /^([^/@]+)@([^/@]+)$/.exec(name) ?? [];
-  if (product === undefined || version === undefined) return loadProposal(resolve(cwd, name));
+  if (product === undefined || version === undefined) {
+    const file = resolve(cwd, name);
+    if (/[/\\]|\.json$/.test(name) || (await exists(file))) return loadProposal(file);
+    if (PRODUCT.test(name)) return onlyOpen(home, name);
+    throw new CommandError('PROPOSAL_UNNAMED', `${name} is neither a file here nor <product>@<version>`);
+  }
   const found = (await listProposals(home)).find(
     ({ proposal }) => proposal.product === product && proposal.version === version,
   );
   if (found === undefined) throw new RepositoryError('PROPOSAL_MISSING', name);
   return found;
+}
+
+async function onlyOpen(home: Home, product: string | undefined): Promise<StoredProposal> {
+  const open = (await openProposals(home)).filter(
+    ({ proposal }) => product === undefined || proposal.product === product,
+  );
+  const [only] = open;
+  if (only === undefined) {
+    throw new RepositoryError(
+      'PROPOSAL_MISSING',
+      `Nothing${product === undefined ? '' : ` of ${product}`} waits`,
+    );
+  }
+  if (open.length === 1) return only;
+  const names = open.map(({ proposal }) => `${proposal.product}@${proposal.version}`);
+  throw new CommandError('PROPOSAL_UNNAMED', `${names.join(' and ')} wait for signatures`);
+}
+
+/** Proposals that still build on the working copy's role: those that lack signatures. */
+export async function openProposals(home: Home): Promise<StoredProposal[]> {
+  const { products } = await readWorkingCopy(home.repository);
+  return (await listProposals(home)).filter(
+    ({ proposal }) =>
+      proposal.role.signed.version > (products.get(proposal.product)?.metadata.signed.version ?? 0),
+  );
 }
 
 /** Image and bundles of a proposal, as they are to be published. */

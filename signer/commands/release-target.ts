@@ -21,6 +21,13 @@ export interface ReleaseOptions {
   adopt?: boolean;
 }
 
+/** Begins the signed notes of an image that the fleet runs already. */
+const ADOPTED = 'Adopted from the existing fleet.';
+
+export function isAdopted({ custom }: ReleaseTarget): boolean {
+  return custom.notes.startsWith(ADOPTED);
+}
+
 /** @throws CommandError, RepositoryError `FALLBACK_UNKNOWN`. */
 export async function describeTarget(
   input: { cwd: string; imageFile: string; options: ReleaseOptions; knownHardware: string[] | undefined },
@@ -32,7 +39,10 @@ export async function describeTarget(
   const version = versionNumber('--version', options.version);
   const hardware = hardwareIds(options.hardware);
   const stray = hardware.find((id) => knownHardware !== undefined && !knownHardware.includes(id));
-  if (stray !== undefined) throw new CommandError('HARDWARE_UNKNOWN', stray);
+  if (stray !== undefined) {
+    const known = knownHardware?.join(', ') ?? '';
+    throw new CommandError('HARDWARE_UNKNOWN', `${stray} is not among ${known} of ${product}`);
+  }
   const path = targetPath(product, fileName(product, version, imageFile));
   const image = await hashFile(imageFile).catch(unreadable(imageFile));
   const bundles = await readBundles(cwd, options.bundle);
@@ -50,8 +60,7 @@ export async function describeTarget(
         securityVersion: wholeNumber('--security-version', options.securityVersion, 0, MAX_SECURITY_VERSION),
         fallback: chooseFallbacks(options.fallback, version, listed, expiryOf('product', now)),
         bundles: bundles.map((bytes, i) => ({ path: `${path}${bundleEnding(i)}`, ...fileOf(bytes) })),
-        notes:
-          options.adopt === true ? `Adopted from the existing fleet. ${options.notes}`.trim() : options.notes,
+        notes: options.adopt === true ? `${ADOPTED} ${options.notes}`.trim() : options.notes,
         sbom: null,
         cves: options.cve,
       },

@@ -114,6 +114,39 @@ describe('a release', () => {
     expect(steps.map(({ products }) => Object.values(products).map(versionOf))).toEqual([[2], [3]]);
   });
 
+  it('is found without its name where only one waits for signatures', async () => {
+    const bare = (...name: string[]) => desk.run('release', 'cosign', ...name, '--key', FRANK);
+    expect(await bare()).toMatchObject({ code: 'PROPOSAL_MISSING', exit: 1 });
+    expect(await bare('nothing')).toMatchObject({ code: 'PROPOSAL_UNNAMED', exit: 2 });
+    await sign(1);
+    await propose(1);
+    expect((await desk.run('release', 'list')).json['releases']).toMatchObject([
+      { version: '1.0.0', missing: ['frank'], complete: false },
+    ]);
+    expect((await desk.run('product', 'add', 'acme.ac22', '--hardware', 'ac22-r1')).exit).toBe(0);
+    await writeFile(desk.path('ac.img'), 'another product');
+    const ac22 = what('1.0.0', { product: 'acme.ac22', hardware: 'ac22-r1' });
+    await desk.run('sign', 'ac.img', ...ac22);
+    const bundle = ['--bundle', 'ac.img.sigstore.json'];
+    const key = ['--key', '.tidegate/keys/erin/acme.ac22.key.json'];
+    expect((await desk.run('release', 'propose', 'ac.img', ...bundle, ...ac22, ...key)).exit).toBe(0);
+    expect(await bare()).toMatchObject({ code: 'PROPOSAL_UNNAMED', exit: 2 });
+    expect((await bare(PRODUCT)).json).toMatchObject({ product: PRODUCT, complete: true });
+  });
+
+  it('is signed with a warning where product or hardware are not known here', async () => {
+    expect((await sign(1)).json['warnings']).toEqual([]);
+    for (const change of [{ product: 'acme.dc160' }, { hardware: 'dc150-r2,dc150-r9' }]) {
+      const { exit, json } = await sign(1, change);
+      expect([exit, json['warnings']]).toEqual([
+        0,
+        [expect.stringContaining(Object.values(change)[0]?.split(',').at(-1) ?? '')],
+      ]);
+    }
+    const said = await desk.say('sign', 'fw-1.raucb', ...what('1.0.0', { product: 'acme.dc160' }));
+    expect(said.out[0]).toContain('acme.dc160');
+  });
+
   it('says in plain words what is signed and what comes next', async () => {
     await sign(1);
     await propose(1, '--adopt', '--notes', 'red \u001B[31mtext');

@@ -11,9 +11,10 @@ import { type CommandContext, now } from './context.ts';
 import { cosignCommand } from './cosign.ts';
 import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
 import { type Home, homeOf } from './home.ts';
-import { holdersHere } from './keyring.ts';
+import { holdersHere, nameOf } from './keyring.ts';
 import { findProposal, listProposals, type StoredProposal } from './proposals.ts';
 import { proposeCommand } from './propose.ts';
+import { isAdopted } from './release-target.ts';
 import { report, type Result } from './result.ts';
 
 export function releaseCommand(context: CommandContext): Command {
@@ -47,18 +48,32 @@ export interface LocalRelease {
   threshold: number;
   /** Enough signatures: it can be published. */
   complete: boolean;
+  /** Who may still sign: by name where their key is on this machine, else by key. */
+  missing: string[];
+  /** Of the product role. */
+  roleVersion: number;
+  /** Whether it is an existing fleet's image, which needs no install. */
+  adopts: boolean;
   proposal: string;
 }
 
 /** The proposals of this machine, without what only the service knows. */
 export async function localReleases(home: Home): Promise<LocalRelease[]> {
   const copy = await readWorkingCopy(home.repository);
-  return (await listProposals(home)).map((stored) => localRelease(copy, stored));
+  const releases: LocalRelease[] = [];
+  for (const stored of await listProposals(home)) releases.push(await localRelease(home, copy, stored));
+  return releases;
 }
 
-function localRelease(copy: WorkingCopy, { file, proposal }: StoredProposal): LocalRelease {
+async function localRelease(
+  home: Home,
+  copy: WorkingCopy,
+  { file, proposal }: StoredProposal,
+): Promise<LocalRelease> {
   const { product, version, role } = proposal;
-  const status = signatureStatus(role, productRole(copy.targets.metadata, product));
+  const signers = productRole(copy.targets.metadata, product);
+  const status = signatureStatus(role, signers);
+  const holders = await holdersHere(home, signers);
   const target = releasesOf(role).find(({ custom }) => custom.version === version);
   return {
     product,
@@ -67,6 +82,9 @@ function localRelease(copy: WorkingCopy, { file, proposal }: StoredProposal): Lo
     signatures: status.signed.length,
     threshold: status.threshold,
     complete: status.complete,
+    missing: status.complete ? [] : status.missing.map((keyId) => nameOf(keyId, holders)),
+    roleVersion: role.signed.version,
+    adopts: target !== undefined && isAdopted(target),
     proposal: file,
   };
 }
@@ -74,8 +92,8 @@ function localRelease(copy: WorkingCopy, { file, proposal }: StoredProposal): Lo
 async function list(context: CommandContext): Promise<Result> {
   const releases = await localReleases(homeOf(context));
   const lines = releases.map(
-    ({ product, version, signatures, threshold, complete }) =>
-      `${product} ${version}  ${signatures} of ${threshold} signatures${complete ? ', ready to publish' : ''}`,
+    ({ product, version, signatures, threshold, complete, missing }) =>
+      `${product} ${version}  ${signatures} of ${threshold} signatures, ${complete ? 'ready to publish' : `not yet ${missing.join(', ')}`}`,
   );
   return { json: { releases }, lines: lines.length === 0 ? ['No proposals here.'] : lines };
 }

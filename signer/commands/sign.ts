@@ -5,7 +5,7 @@ import { attestProvenance, hashFile } from '../attest/index.ts';
 import { hintOf } from '../keys/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { type CommandContext, now } from './context.ts';
-import { homeOf, keyHint, personKey } from './home.ts';
+import { exists, type Home, homeOf, keyHint, personKey, readCeremony } from './home.ts';
 import { openKey } from './keyring.ts';
 import { hardwareIds, productId, unreadable, versionNumber, wholeNumber } from './options.ts';
 import { report, type Result } from './result.ts';
@@ -72,9 +72,11 @@ async function sign(context: CommandContext, file: string, options: SignOptions)
   const out = resolve(context.cwd, options.out ?? `${file}.sigstore.json`);
   await writeWhole(out, bundle);
   const { product, version, hardware, securityVersion } = parameters;
+  const warnings = await doubts(home, product, hardware);
   return {
-    json: { bundle: out, sha256: image.sha256, length: image.length, signer: hint, ...parameters },
+    json: { bundle: out, sha256: image.sha256, length: image.length, signer: hint, ...parameters, warnings },
     lines: [
+      ...warnings.map((warning) => `Warning: ${warning}`),
       `Attested ${path}`,
       `  as ${product} ${version} for ${hardware.join(', ')}, security version ${securityVersion}`,
       `  sha256 ${image.sha256}, ${image.length} bytes; build key ${hint.slice(0, 8)}`,
@@ -83,4 +85,16 @@ async function sign(context: CommandContext, file: string, options: SignOptions)
       `        --version ${version} --hardware ${hardware.join(',')} --security-version ${securityVersion} --key ${keyHint(home, context.cwd, product)}`,
     ],
   };
+}
+
+/** A build machine has no ceremony to ask; where there is one, a misspelt id is found before two engineers look at it. */
+async function doubts(home: Home, product: string, hardware: string[]): Promise<string[]> {
+  if (!(await exists(home.ceremony))) return [];
+  const known = (await readCeremony(home)).products[product]?.hardware;
+  if (known === undefined) {
+    return [`no product ${product} was added here. Check --product, or run \`tidegate product add\` first.`];
+  }
+  return hardware
+    .filter((id) => !known.includes(id))
+    .map((id) => `${product} was added for ${known.join(', ')}, not for ${id}. Check --hardware.`);
 }

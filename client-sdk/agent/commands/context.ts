@@ -60,7 +60,8 @@ export async function report(
     if (json) context.out(JSON.stringify(result.json));
     else for (const line of result.lines) context.out(line);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message =
+      error instanceof Refusal ? error.sentence : error instanceof Error ? error.message : String(error);
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'FAILED';
     if (json) context.out(JSON.stringify({ error: { code, message } }));
     else context.err(`error ${code}: ${message}`);
