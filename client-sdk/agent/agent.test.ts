@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { bootSelect } from '../install/index.ts';
-import { PowerCut } from '../trust/testing/memory-files.ts';
 import type { MemoryFiles } from '../trust/testing/memory-files.ts';
 import { testBench } from './testing/bench.ts';
 import type { TestBench } from './testing/bench.ts';
@@ -84,33 +83,6 @@ describe('an update', () => {
     expect(service.fetched).toEqual([]);
     expect(files.changes).toBe(before);
   });
-
-  it('resumes wherever the power is cut, and ends healthy', async () => {
-    let cuts = 0;
-    for (let allowed = 0; ; allowed++) {
-      bench = await testBench();
-      ({ service, files, charger } = bench);
-      bench.want();
-      files.changesLeft = allowed;
-      const cut = await charger.settle().then(
-        () => false,
-        (error: unknown) => {
-          if (error instanceof PowerCut) return true;
-          throw error;
-        },
-      );
-      if (!cut) break;
-      cuts++;
-      files.changesLeft = Infinity;
-      charger.kill();
-      // Every other time the process alone dies, and the machine runs on.
-      if (allowed % 2 === 0) await bootSelect(files);
-      const pass = await charger.settle();
-      const again = pass.job?.code === 'BOOT_FELL_BACK' ? 'ROLLED_BACK' : 'HEALTHY';
-      expect(pass.job?.progress, `cut before change ${allowed}`).toBe(again);
-    }
-    expect(cuts).toBeGreaterThan(20);
-  }, 120_000);
 });
 
 it('the number of a directive is on the disk before anything is done about it', async () => {
