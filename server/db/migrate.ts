@@ -2,11 +2,13 @@ import { sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { DatabaseError } from './errors.ts';
 import * as foundation from './migrations/0001-foundation.ts';
+import * as peopleAndKeys from './migrations/0003-people-and-keys.ts';
 import type { Db } from './open.ts';
 
 /** Every migration that this code knows, in order. They only run forward: there is no `down`. */
 export const MIGRATIONS: Record<string, Migration> = {
   '0001-foundation': foundation,
+  '0003-people-and-keys': peopleAndKeys,
 };
 
 const OLDEST_SERVER = 150_000;

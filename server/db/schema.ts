@@ -2,7 +2,7 @@
  * The tables of the migrations, as Kysely reads and writes them.
  *
  * - `bigint` columns come back as numbers; a value beyond 2^53 − 1 is an error, never a rounded number (`open.ts` sets the parser).
- * - `timestamptz` columns are `Date`s of the fleet's clock; the core's milliseconds are `date.getTime()`.
+ * - `timestamptz` columns are `Date`s of the fleet's clock unless they say otherwise; the core's milliseconds are `date.getTime()`.
  * - `jsonb` columns come back parsed and are written as JSON text: pass `JSON.stringify(value)`, because the driver would
  *   turn a bare array into a PostgreSQL array.
  * - `bytea` columns are `Buffer`s.
@@ -54,6 +54,11 @@ interface OperatorsTable {
   secret_sha256: Buffer;
   created_at: Date;
   revoked_at: Optional<Date>;
+  /** Who added them, alone; null: `operators.json`. See `identity/hands.ts`. */
+  added_by: Optional<string>;
+  /** Who confirmed that they are a person of their own. */
+  confirmed_by: Optional<string>;
+  confirmed_at: Optional<Date>;
 }
 
 interface SitesTable {
@@ -249,9 +254,13 @@ interface IdempotencyKeysTable {
   actor: string;
   key: string;
   request_sha256: Buffer;
-  status: number;
-  body: Json<unknown>;
+  /** Null while the request is being carried out. */
+  status: number | null;
+  /** Null then, and where the answer held a secret. */
+  body: ColumnType<unknown, string | null | undefined, string | null>;
   created_at: Date;
+  /** Of the database's own clock: until then nobody takes the request up again. */
+  held_until: Generated<Date>;
 }
 
 export interface Database {

@@ -69,6 +69,15 @@ export const API_ERRORS = {
     advice: 'This makes no sense in the present status. Look at it, then decide again.',
   },
   AUTHOR_CANNOT_APPROVE: { status: 403, advice: 'Somebody other than the author has to approve this.' },
+  NOT_INDEPENDENT: {
+    status: 403,
+    advice:
+      'Whom one person added alone counts as that person. Let somebody independent of both do this, or confirm the added one first: "tidegate operator confirm <name>".',
+  },
+  LAST_ADMIN: {
+    status: 409,
+    advice: 'Nobody could add people any more. Add another admin first, then revoke this one.',
+  },
   ALREADY_APPROVED: { status: 409, advice: 'You have approved this already; another person is needed.' },
   NOTHING_TO_APPROVE: { status: 409, advice: 'Nothing waits for an approval now.' },
   PLAN_INVALID: { status: 422, advice: 'Correct what the problems list, each by its pointer.' },
@@ -81,6 +90,11 @@ export const API_ERRORS = {
   IDEMPOTENCY_MISMATCH: {
     status: 422,
     advice: 'This Idempotency-Key was used for another request. Use a new key for a new request.',
+  },
+  IDEMPOTENCY_IN_PROGRESS: {
+    status: 409,
+    advice:
+      'The same request with this Idempotency-Key is being carried out. Ask again after Retry-After for its answer.',
   },
   CONFLICT: { status: 409, advice: 'Somebody else changed it at the same moment. Try again.' },
   // Publishing

@@ -10,6 +10,13 @@ export {
   requireOperator,
   revokeOperator,
 } from './operators.ts';
+export {
+  confirmOperator,
+  countsAs,
+  loadProvenance,
+  type Provenance,
+  requireIndependent,
+} from './independence.ts';
 export { type OperatorEntry, bootstrapOperators, operatorEntries } from './bootstrap.ts';
 export {
   type Credential,

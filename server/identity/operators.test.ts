@@ -5,6 +5,7 @@ import type { Db } from '../db/index.ts';
 import {
   PERMISSIONS,
   type Permission,
+  type Role,
   ROLES,
   addOperator,
   authenticateOperator,
@@ -61,7 +62,7 @@ test('a wrong, malformed or missing credential is refused', async () => {
 });
 
 test('a revoked credential is refused, and its name stays taken', async () => {
-  const cid = await addOperator(db, { organisation: 'acme', name: 'cid', roles: ['admin'] }, by, AT);
+  const cid = await addOperator(db, { organisation: 'acme', name: 'cid', roles: ['viewer'] }, by, AT);
   await revokeOperator(db, { organisation: 'acme', name: 'cid' }, by, AT);
   await revokeOperator(db, { organisation: 'acme', name: 'cid' }, by, AT);
   await expect(bearer(cid)).rejects.toMatchObject({ code: 'CREDENTIAL_REVOKED', status: 401 });
@@ -71,6 +72,23 @@ test('a revoked credential is refused, and its name stays taken', async () => {
   await expect(revokeOperator(db, { organisation: 'other', name: 'cid' }, by, AT)).rejects.toMatchObject({
     code: 'NOT_FOUND',
   });
+});
+
+test.each([1, 2, 3])('the last admin stays, also when two revoke each other (round %i)', async (round) => {
+  const organisation = `lone${round}`;
+  await db
+    .insertInto('organisations')
+    .values({ id: organisation, name: organisation, created_at: AT })
+    .execute();
+  const add = (name: string, roles: Role[]) => addOperator(db, { organisation, name, roles }, by, AT);
+  const revoke = (name: string) => revokeOperator(db, { organisation, name }, by, AT);
+  await add('ann', ['admin']);
+  await add('bea', ['admin', 'operator']);
+  const both = await Promise.allSettled([revoke('ann'), revoke('bea')]);
+  const refused = both.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []));
+  expect(refused).toEqual([expect.objectContaining({ code: 'LAST_ADMIN', status: 409 })]);
+  await add('eve', ['operator']);
+  await revoke('eve');
 });
 
 test('operators.json adds whom the database does not know, and brings nobody back', async () => {
@@ -113,7 +131,7 @@ test('who may do what', () => {
   );
   expect(table).toEqual({
     admin: Object.keys(PERMISSIONS),
-    'release-engineer': ['read', 'audit.read', 'product.write', 'release.publish', 'release.yank'],
+    'release-engineer': ['read', 'audit.read', 'release.publish'],
     operator: [
       'read',
       'audit.read',
@@ -122,7 +140,7 @@ test('who may do what', () => {
       'rollout.create',
       'rollout.approve',
       'rollout.control',
-      'release.yank',
+      'operator.confirm',
     ],
     viewer: ['read', 'audit.read'],
   });

@@ -1,4 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
+import { sql } from 'kysely';
 import type { AuditEntry } from '@tidegate/rollout/shell';
 import { appendAudit } from '../audit/index.ts';
 import { type Db, inTransaction } from '../db/index.ts';
@@ -77,6 +78,7 @@ export async function addOperator(
         credential_id: credential.id,
         secret_sha256: secretSha256(credential.secret),
         created_at: at,
+        added_by: by.actor,
       })
       .onConflict((conflict) => conflict.columns(['organisation', 'name']).doNothing())
       .executeTakeFirst();
@@ -94,7 +96,7 @@ export async function addOperator(
 
 /**
  * Refuses an operator's credential from now on. Revoking twice changes nothing.
- * @throws ApiError `NOT_FOUND`
+ * @throws ApiError `NOT_FOUND`; `LAST_ADMIN`: without an admin nobody could ever add another person.
  */
 export async function revokeOperator(
   db: Db,
@@ -103,15 +105,22 @@ export async function revokeOperator(
   at: Date,
 ): Promise<void> {
   await inTransaction(db, async (trx) => {
-    const row = await trx
+    // All admins are locked, in one order: two of them who revoke each other at the same moment would both be gone.
+    const rows = await trx
       .selectFrom('operators')
-      .select('revoked_at')
+      .select(['name', 'roles', 'revoked_at'])
       .where('organisation', '=', who.organisation)
-      .where('name', '=', who.name)
+      .where((where) =>
+        where.or([where('name', '=', who.name), sql<boolean>`'admin' = any(roles) and revoked_at is null`]),
+      )
+      .orderBy('name')
       .forUpdate()
-      .executeTakeFirst();
+      .execute();
+    const row = rows.find(({ name }) => name === who.name);
     if (row === undefined) throw new ApiError('NOT_FOUND', `Operator ${who.name}.`);
     if (row.revoked_at !== null) return;
+    const admins = rows.filter(({ roles, revoked_at }) => roles.includes('admin') && revoked_at === null);
+    if (row.roles.includes('admin') && admins.length === 1) throw new ApiError('LAST_ADMIN', who.name);
     await trx
       .updateTable('operators')
       .set({ revoked_at: at })

@@ -12,7 +12,8 @@ const MAKES_RELEASES: readonly Role[] = ['admin', 'release-engineer'];
 /**
  * Who may do what. What is not listed here nobody may do.
  *
- * A role says nothing about being alone: that an author cannot approve their own rollout holds for an admin too.
+ * A role says nothing about being alone: that an author cannot approve their own rollout holds for an admin too, also under another
+ * name (`independence.ts`).
  */
 export const PERMISSIONS = {
   /** Look at sites, chargers, products, releases and rollouts. */
@@ -29,14 +30,12 @@ export const PERMISSIONS = {
   'rollout.approve': RUNS_THE_FLEET,
   /** Pause, resume, halt, roll back, cancel. */
   'rollout.control': RUNS_THE_FLEET,
-  /** Register a product whose role is delegated. */
-  'product.write': MAKES_RELEASES,
-  /** Upload images and publish signed metadata. */
+  /** Upload images and publish signed metadata: products, releases, and what takes them back. */
   'release.publish': MAKES_RELEASES,
-  /** Take a published release out of every rollout. An operator may stop what harms the fleet without waiting for an engineer. */
-  'release.yank': ['admin', 'release-engineer', 'operator'],
   /** Add and revoke operators. */
   'operator.manage': ['admin'],
+  /** Confirm that somebody whom one admin added is a person of their own; see `independence.ts`. */
+  'operator.confirm': RUNS_THE_FLEET,
 } as const satisfies Record<string, readonly Role[]>;
 
 export type Permission = keyof typeof PERMISSIONS;

@@ -2,7 +2,7 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { jsonBody, parseFields, ApiError, requestSource } from '../http/index.ts';
 import { operatorOf, requireOperator, requirePermission } from '../identity/index.ts';
-import { remember, repeated } from './idempotency.ts';
+import { claim, release, remember } from './idempotency.ts';
 import type { Answer, Call, Route } from './route.ts';
 import { reason } from './schemas.ts';
 import type { OperatorDeps } from './types.ts';
@@ -16,17 +16,30 @@ export function mountRoute(router: Router, route: Route, deps: OperatorDeps): vo
   if (route.method === 'post') chain.push(jsonBody(route.bodyLimit ?? BODY_LIMIT));
   router[route.method](route.path, ...chain, async (request, response) => {
     const call = parseCall(route, deps, request, response);
-    const before = await repeated(call, request.originalUrl);
+    const before = await claim(call, request.originalUrl);
     if (before !== undefined) {
       response.status(before.status).json(before.body);
       return;
     }
-    const answer = await route.handle(call as Call<never, never, never>);
+    const answer = await handle(route, call);
     if (answer === undefined) return;
     const status = route.status ?? 200;
-    await remember(call, request.originalUrl, { status, body: route.secret === true ? null : answer.body });
+    await remember(call, { status, body: route.secret === true ? null : answer.body });
     send(response, status, answer);
   });
+}
+
+async function handle(
+  route: Route,
+  call: Call<unknown, unknown, unknown>,
+): Promise<Answer<unknown> | undefined> {
+  try {
+    return await route.handle(call as Call<never, never, never>);
+  } catch (error) {
+    // What the caller is told is the refusal; a claim that stays behind runs out by itself.
+    await release(call).catch(() => undefined);
+    throw error;
+  }
 }
 
 function permitted(route: Route): RequestHandler {
@@ -53,7 +66,7 @@ function parseCall(
     query: route.query === undefined ? refuseQuery(request) : parseQuery(route, request),
     body,
     ifMatch: request.get('if-match')?.replace(/^(?:W\/)?"(.*)"$/, '$1'),
-    idempotencyKey: parseKey(request),
+    idempotencyKey: route.method === 'post' ? parseKey(request) : undefined,
     stream: request,
     response,
   };

@@ -1,5 +1,6 @@
 /** What people do to a rollout: the core decides, one transaction keeps the decision, then the doorbell rings. */
 import { createHash, randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import {
   createRollout,
@@ -12,7 +13,9 @@ import {
 } from '@tidegate/rollout/core';
 import type { AuditEntry, RolloutRef } from '@tidegate/rollout/shell';
 import { ApiError } from '../http/index.ts';
+import { loadProvenance, requireIndependent } from '../identity/index.ts';
 import { audited } from './change.ts';
+import { belowExposureFloor, belowFloor } from './plan-floor.ts';
 import type { Call } from './route.ts';
 import { findRelease } from './routes/releases.ts';
 
@@ -38,11 +41,8 @@ export async function create(
   if (release.yanked_at !== null) throw new ApiError('RELEASE_YANKED', `${wanted.product} ${wanted.version}`);
   const parsed = parsePlan(wanted.plan);
   if (!parsed.ok) throw planInvalid(parsed.problems);
-  // Nobody rolls out alone. Design §2, step 4
-  if (parsed.plan.approvals < 1) {
-    const detail = 'A plan needs an approval by somebody other than its author.';
-    throw planInvalid([{ pointer: '/approvals', code: 'OUT_OF_RANGE', detail }]);
-  }
+  const low = belowFloor(parsed.plan);
+  if (low.length > 0) throw planInvalid(low);
   const { product, version, path, sha256, length } = release;
   const created = createRollout({
     id: newId(call),
@@ -56,8 +56,22 @@ export async function create(
     now: call.now,
   });
   if (!created.ok) throw planInvalid(created.problems);
-  await insert(call, created.rollout);
-  return load(call, created.rollout.id);
+  const thin = belowExposureFloor(created.rollout);
+  if (thin.length > 0) throw planInvalid(thin);
+  if (await insert(call, created.rollout)) return load(call, created.rollout.id);
+  return sameAsBefore(call, created.rollout, wanted.seed);
+}
+
+/**
+ * The rollout that an earlier request under the same key made; its answer was lost.
+ * @throws ApiError `IDEMPOTENCY_MISMATCH`
+ */
+async function sameAsBefore(call: AnyCall, wanted: Rollout, seed: string | undefined): Promise<Stored> {
+  const found = await load(call, wanted.id);
+  const what = ({ product, release, plan }: Rollout): unknown => ({ product, release, plan });
+  const same = isDeepStrictEqual(what(found.rollout), what(wanted));
+  if (same && (seed === undefined || seed === found.rollout.seed)) return found;
+  throw new ApiError('IDEMPOTENCY_MISMATCH', `The key belongs to rollout ${wanted.id}.`);
 }
 
 function planInvalid(problems: PlanProblem[]): ApiError {
@@ -96,9 +110,10 @@ async function population(call: AnyCall, product: string): Promise<number> {
   return chargers;
 }
 
-async function insert(call: AnyCall, rollout: Rollout): Promise<void> {
+/** @returns whether it was not there before. */
+async function insert(call: AnyCall, rollout: Rollout): Promise<boolean> {
   const { organisation, id, product, release, plan, population: chargers, seed } = rollout;
-  await audited(call, async (trx) => {
+  return audited(call, async (trx) => {
     const added = await trx
       .insertInto('rollouts')
       .values({
@@ -118,7 +133,7 @@ async function insert(call: AnyCall, rollout: Rollout): Promise<void> {
       .executeTakeFirst();
     const detail = { version: release.version, plan, seed, population: chargers };
     const audit = { action: 'rollout.create', subject: id, detail };
-    return { value: null, audit: added === undefined ? null : audit };
+    return { value: added !== undefined, audit: added === undefined ? null : audit };
   });
 }
 
@@ -147,7 +162,7 @@ const ATTEMPTS = 5;
  * One decision of a person. Read again and decided again where a worker committed first.
  *
  * @throws ApiError `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT`, or the core's own refusal: `WRONG_STATUS`, `AUTHOR_CANNOT_APPROVE`,
- *   `ALREADY_APPROVED`, `NOTHING_TO_APPROVE`
+ *   `ALREADY_APPROVED`, `NOTHING_TO_APPROVE`; `NOT_INDEPENDENT` where the approver counts as the author or as an earlier approver
  */
 export async function act(call: AnyCall, id: string, kind: PersonAction): Promise<Stored> {
   const ref = { organisation: call.operator.organisation, id };
@@ -156,6 +171,7 @@ export async function act(call: AnyCall, id: string, kind: PersonAction): Promis
     if (call.ifMatch !== undefined && call.ifMatch !== String(found.revision)) {
       throw new ApiError('PRECONDITION_FAILED', `It is at revision ${found.revision} now.`);
     }
+    if (kind === 'approve') await requireAnotherPerson(call, found.rollout);
     const now = call.deps.clock.now();
     const event = { kind, by: call.operator.name, reason: call.actor.reason };
     const decision = decide(found.rollout, event, now);
@@ -172,6 +188,15 @@ export async function act(call: AnyCall, id: string, kind: PersonAction): Promis
     return load(call, id);
   }
   throw new ApiError('CONFLICT', `Rollout ${id} keeps changing.`);
+}
+
+/** The core tells names apart; that two names are two people is decided here. */
+async function requireAnotherPerson(call: AnyCall, rollout: Rollout): Promise<void> {
+  const { organisation, name } = call.operator;
+  const gate = rollout.steps[rollout.current]?.approvals ?? [];
+  const approvals = rollout.status === 'AWAITING_APPROVAL' ? rollout.approvals : gate;
+  const others = [rollout.author, ...approvals.map(({ by }) => by)].filter((other) => other !== name);
+  requireIndependent(name, others, await loadProvenance(call.deps.db, organisation));
 }
 
 /** Committed already: a bell that does not ring is made good by the sweeper. */

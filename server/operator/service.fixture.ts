@@ -10,7 +10,14 @@ import { cohortKey } from '@tidegate/rollout/core';
 import type { RolloutRef } from '@tidegate/rollout/shell';
 import { type Db, PgRolloutStore } from '../db/index.ts';
 import { notFound, problemHandler } from '../http/index.ts';
-import { addOperator, DeviceAuthority, type Role } from '../identity/index.ts';
+import {
+  bootstrapOperators,
+  DeviceAuthority,
+  newCredential,
+  type Role,
+  secretSha256,
+  writeCredential,
+} from '../identity/index.ts';
 import { Desk, PRODUCT } from '../publishing/desk.fixture.ts';
 import type { PublishingDeps } from '../publishing/index.ts';
 import { type OperatorDeps, operatorRouter } from './index.ts';
@@ -76,11 +83,18 @@ export class TestService {
     return Object.assign(service, { origin });
   }
 
+  /** Somebody whom `operators.json` lists, and who therefore counts as themselves. */
   async addPerson(organisation: string, name: string, roles: Role[]): Promise<void> {
-    const by = { actor: 'test', reason: 'test', source: 'local' };
-    const who = { organisation, name, roles };
-    const credential = await addOperator(this.db, who, by, new Date(this.desk.clock.time));
-    this.#credentials.set(organisation === 'acme' ? name : `${name}@${organisation}`, credential);
+    const credential = newCredential();
+    const secretHash = secretSha256(credential.secret).toString('hex');
+    const entry = { name, roles, credentialId: credential.id, secretSha256: secretHash };
+    await bootstrapOperators(this.db, organisation, [entry], new Date(this.desk.clock.time));
+    this.keep(organisation === 'acme' ? name : `${name}@${organisation}`, writeCredential(credential));
+  }
+
+  /** Lets `who` call with a credential that was made otherwise. */
+  keep(who: string, credential: string): void {
+    this.#credentials.set(who, credential);
   }
 
   credentialOf(name: string): string {

@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import type { Row } from '../../db/index.ts';
 import { verifyAudit } from '../../audit/index.ts';
-import { addOperator, revokeOperator, ROLES } from '../../identity/index.ts';
+import {
+  addOperator,
+  confirmOperator,
+  countsAs,
+  loadProvenance,
+  revokeOperator,
+  ROLES,
+} from '../../identity/index.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { operatorName, organisation, page, pageOf, sha256, text, time, toPage } from '../schemas.ts';
 
@@ -16,6 +23,9 @@ const operatorView = z.object({
   roles: z.array(z.enum(ROLES)),
   createdAt: time,
   revokedAt: time.nullable(),
+  addedBy: z.string().nullable().meta({ description: 'Null: listed in operators.json.' }),
+  confirmedBy: z.string().nullable(),
+  countsAs: z.string().meta({ description: 'Whose approval this one is, where two people are needed.' }),
 });
 
 const auditRow = z.object({
@@ -49,15 +59,19 @@ export const peopleRoutes: Route[] = [
     handle: async ({ deps, operator }) => {
       const rows = await deps.db
         .selectFrom('operators')
-        .select(['name', 'roles', 'created_at', 'revoked_at'])
+        .select(['name', 'roles', 'created_at', 'revoked_at', 'added_by', 'confirmed_by'])
         .where('organisation', '=', operator.organisation)
         .orderBy('name')
         .execute();
+      const people = await loadProvenance(deps.db, operator.organisation);
       const items = rows.map((row) => ({
         name: row.name,
         roles: row.roles,
         createdAt: row.created_at.toISOString(),
         revokedAt: row.revoked_at?.toISOString() ?? null,
+        addedBy: row.added_by,
+        confirmedBy: row.confirmed_by,
+        countsAs: countsAs(row.name, people),
       }));
       return { body: { items } };
     },
@@ -66,7 +80,8 @@ export const peopleRoutes: Route[] = [
     method: 'post',
     path: '/operators',
     permission: 'operator.manage',
-    summary: 'Add an operator; the credential is shown this once',
+    summary:
+      'Add an operator; the credential is shown this once. They count as whoever adds them until somebody else confirms them',
     body: z.strictObject({ name: operatorName, roles }),
     answer: z.object({ name: z.string(), credential: z.string() }),
     status: 201,
@@ -88,6 +103,21 @@ export const peopleRoutes: Route[] = [
     handle: async ({ deps, operator, actor, now, params }) => {
       const who = { organisation: operator.organisation, name: params.name };
       await revokeOperator(deps.db, who, actor, new Date(now));
+      return { body: { name: params.name } };
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/operators/:name/confirm',
+    permission: 'operator.confirm',
+    summary:
+      'Confirm that an added operator is a person of their own, whose approval counts beside that of who added them',
+    params: z.object({ name: operatorName }),
+    body: z.strictObject({}),
+    answer: z.object({ name: z.string() }),
+    handle: async ({ deps, operator, actor, now, params }) => {
+      const who = { organisation: operator.organisation, name: params.name };
+      await confirmOperator(deps.db, who, actor, new Date(now));
       return { body: { name: params.name } };
     },
   }),
