@@ -1,7 +1,7 @@
 /** The `tidegate-charger` command: what runs on a charger. */
 import { Command } from 'commander';
 import { chargerCommands, type CommandContext } from '@tidegate/client-sdk/agent/commands';
-import { endWithTheReader, runProgram } from './command-line.ts';
+import { endWithTheReader, explainExits, runProgram } from './command-line.ts';
 
 export function tidegateCharger(context: CommandContext): Command {
   const program = new Command('tidegate-charger')
@@ -14,10 +14,10 @@ The first minutes of a charger:
   tidegate-charger run --config charger.yaml                 for good
   tidegate-charger status --config charger.yaml              what it runs, holds and trusts
 
-Exit codes: 0 done, 1 refused or failed (the message carries a code), 2 wrong usage, 3 the service does not answer.`,
-    )
-    .showHelpAfterError('Run the command with --help for its options and examples.');
-  for (const command of chargerCommands(context)) program.addCommand(command);
+Exit codes: 0 done · 1 refused or failed · 2 the command line is wrong · 3 the service does not answer
+An error is one line, "error <CODE>: what happened. What to do." With --json it is {"error": {"code", "message"}} on standard output.`,
+    );
+  for (const command of explainExits(chargerCommands(context))) program.addCommand(command);
   return program;
 }
 

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { operatorCommands } from '@tidegate/server/operator/commands';
 import { startCommand } from '@tidegate/server/start/command';
 import { signerCommands, type CommandContext } from '@tidegate/signer/commands';
-import { endWithTheReader, runProgram } from './command-line.ts';
+import { endWithTheReader, explainExits, runProgram } from './command-line.ts';
 
 /** The program with everything mounted; a room may add subcommands to another's group, such as `release list` to `release`. */
 export function tidegate(context: CommandContext): Command {
@@ -23,10 +23,14 @@ The way of a release:
   tidegate publish                                   to the service, which verifies all of it again
   tidegate rollout create … , approve , watch        to the fleet, in waves
 
-Exit codes: 0 done, 1 refused or failed (the message carries a code), 2 wrong usage, 3 the service does not answer.`,
-    )
-    .showHelpAfterError('Run the command with --help for its options and examples.');
-  for (const command of [...signerCommands(context), ...operatorCommands(context), startCommand(context)]) {
+Exit codes: 0 done · 1 refused or failed · 2 the command line is wrong · 3 the service does not answer
+An error is one line, "error <CODE>: what happened. What to do." With --json it is {"error": {"code", "message"}} on standard output.`,
+    );
+  for (const command of [
+    ...explainExits(signerCommands(context)),
+    ...operatorCommands(context),
+    startCommand(context),
+  ]) {
     mount(program, command);
   }
   return program;

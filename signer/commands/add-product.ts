@@ -10,6 +10,7 @@ import {
   type PublicKey,
   publicKeyOf,
   writeKeyFile,
+  passphraseIn,
 } from '../keys/index.ts';
 import {
   addSignature,
@@ -33,7 +34,7 @@ import { encodeFile, fileOf, newPassphrase, writePassphrase } from './ceremony.t
 import { type CommandContext, now } from './context.ts';
 import { CommandError } from './errors.ts';
 import { awaitsFirstStart, exists, type Home, personKey, readCeremony, writeCeremony } from './home.ts';
-import { holdersHere, nameOf, openKey, passphraseIn } from './keyring.ts';
+import { holdersHere, nameOf, openKey } from './keyring.ts';
 
 export interface ProductPlan {
   product: string;

@@ -24,7 +24,7 @@ export { completeCredentials, type CredentialFile, type OperatorEntry } from './
 export { type Ceremony, type Home, homeAt, homeOf, personKey, readCeremony } from './home.ts';
 export { openKey } from './keyring.ts';
 export { isAdopted } from './release-target.ts';
-export { localReleases, type LocalRelease } from './release.ts';
+export { localRelease, localReleases, type LocalRelease } from './release.ts';
 export {
   filesOf,
   findProposal,

@@ -1,7 +1,7 @@
 /** Key files on this machine: opening them, and knowing whose they are. */
-import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { KeyError, openKeyFile, peekKeyFile, type PrivateKey } from '../keys/index.ts';
+import { readdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { KeyError, openKeyFile, passphraseIn, peekKeyFile, type PrivateKey } from '../keys/index.ts';
 import type { Role } from '../repository/index.ts';
 import type { CommandContext } from './context.ts';
 import { type Home, personKey } from './home.ts';
@@ -45,9 +45,4 @@ async function keyIdIfThere(path: string): Promise<string | undefined> {
     if (error instanceof KeyError) return undefined;
     throw error;
   }
-}
-
-/** The passphrase that a development ceremony left in a folder of keys; empty where there is none. */
-export async function passphraseIn(folder: string): Promise<string> {
-  return (await readFile(join(folder, 'passphrase'), 'utf8').catch(() => '')).trimEnd();
 }

@@ -14,7 +14,6 @@ import { type Home, homeOf } from './home.ts';
 import { holdersHere, nameOf } from './keyring.ts';
 import { findProposal, listProposals, type StoredProposal } from './proposals.ts';
 import { proposeCommand } from './propose.ts';
-import { isAdopted } from './release-target.ts';
 import { report, type Result } from './result.ts';
 
 export function releaseCommand(context: CommandContext): Command {
@@ -52,8 +51,6 @@ export interface LocalRelease {
   missing: string[];
   /** Of the product role. */
   roleVersion: number;
-  /** Whether it is an existing fleet's image, which needs no install. */
-  adopts: boolean;
   proposal: string;
 }
 
@@ -61,15 +58,17 @@ export interface LocalRelease {
 export async function localReleases(home: Home): Promise<LocalRelease[]> {
   const copy = await readWorkingCopy(home.repository);
   const releases: LocalRelease[] = [];
-  for (const stored of await listProposals(home)) releases.push(await localRelease(home, copy, stored));
+  for (const stored of await listProposals(home)) releases.push(await localRelease(home, stored, copy));
   return releases;
 }
 
-async function localRelease(
+/** @param working read when left out. */
+export async function localRelease(
   home: Home,
-  copy: WorkingCopy,
   { file, proposal }: StoredProposal,
+  working?: WorkingCopy,
 ): Promise<LocalRelease> {
+  const copy = working ?? (await readWorkingCopy(home.repository));
   const { product, version, role } = proposal;
   const signers = productRole(copy.targets.metadata, product);
   const status = signatureStatus(role, signers);
@@ -84,7 +83,6 @@ async function localRelease(
     complete: status.complete,
     missing: status.complete ? [] : status.missing.map((keyId) => nameOf(keyId, holders)),
     roleVersion: role.signed.version,
-    adopts: target !== undefined && isAdopted(target),
     proposal: file,
   };
 }

@@ -1,6 +1,5 @@
 /** One person's signature under a proposal, and what follows when it was the last one needed. */
-import { resolve } from 'node:path';
-import type { PrivateKey } from '../keys/index.ts';
+import { openSigner, type Signer } from '../keys/index.ts';
 import {
   addSignature,
   productRole,
@@ -12,22 +11,18 @@ import {
 import type { CommandContext } from './context.ts';
 import { CommandError } from './errors.ts';
 import type { Home } from './home.ts';
-import { openKey } from './keyring.ts';
 
 /**
  * The signer's own key: who signs follows from it and from nothing else.
  * @throws CommandError `KEY_UNNAMED`; KeyError.
  */
-export async function openSignerKey(
-  context: CommandContext,
-  option: string | undefined,
-): Promise<PrivateKey> {
-  const file = option ?? context.env['TIDEGATE_KEY'];
-  if (!file) throw new CommandError('KEY_UNNAMED', 'No key');
-  return openKey(context, resolve(context.cwd, file));
+export async function openSignerKey(context: CommandContext, option: string | undefined): Promise<Signer> {
+  const reference = option ?? context.env['TIDEGATE_KEY'];
+  if (!reference) throw new CommandError('KEY_UNNAMED', 'No key');
+  return openSigner(reference, context);
 }
 
-export async function signProposal(proposal: Proposal, role: Role, key: PrivateKey): Promise<Proposal> {
+export async function signProposal(proposal: Proposal, role: Role, key: Signer): Promise<Proposal> {
   return { ...proposal, role: await addSignature(proposal.role, role, key) };
 }
 

@@ -36,12 +36,13 @@ const leaves = programs.flatMap(({ name, root, run }) =>
 it('finds the commands', () => expect(leaves.length).toBeGreaterThan(35));
 
 describe.each(leaves)('$line', ({ path, command, run }) => {
-  it('has examples that call it, and --json', async () => {
+  it('has examples that call it, --json, and its exit codes', async () => {
     const { exit, out } = await play(run, [...path, '--help']);
     expect(exit).toBe(0);
     expect(out).toMatch(/\n {2}--json /);
     const [, examples = ''] = out.split('\nExamples:\n');
     expect(examples).toContain(` ${path.join(' ')}`);
+    expect(examples).toContain('\nExit codes: 0 ');
     expect(command.description()).not.toBe('');
   });
 
@@ -52,6 +53,12 @@ describe.each(leaves)('$line', ({ path, command, run }) => {
       error: { code: 'USAGE', message: expect.any(String) as string },
     });
     expect(err).toBe('');
+  });
+
+  it('explains it to a person in one line, and says where the help is', async () => {
+    const { exit, out, err } = await play(run, [...path, '--no-such-option']);
+    expect([exit, out]).toEqual([2, '']);
+    expect(err).toMatch(new RegExp(`^error USAGE: [^\\n]+ Run "[a-z-]+ ${path.join(' ')} --help" [^\\n]+$`));
   });
 });
 

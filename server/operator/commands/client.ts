@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { CommandError, EXIT } from './context.ts';
+import { CommandError, EXIT, type ExitCode, problemsOf } from './context.ts';
 import type { Credential } from './credential.ts';
 
 /** Longest JSON answer that is read, in bytes. */
@@ -136,11 +136,24 @@ function problemError(answer: IncomingMessage, body: Buffer): CommandError {
   const status = answer.statusCode ?? 500;
   const problem = parseProblem(body);
   const code = typeof problem['code'] === 'string' ? problem['code'] : `HTTP_${status}`;
-  const detail =
-    typeof problem['detail'] === 'string' ? problem['detail'] : `The service answered ${status}.`;
+  return new CommandError(exitOf(status, code), code, sentenceOf(problem, status), { problem });
+}
+
+function exitOf(status: number, code: string): ExitCode {
   // 503: it is there, but cannot work now.
-  const exit = status === 502 || status === 503 || status === 504 ? EXIT.unreachable : EXIT.failed;
-  return new CommandError(exit, code, detail, { problem });
+  if (status === 502 || status === 503 || status === 504) return EXIT.unreachable;
+  // What a person typed reaches the service as a field of the request.
+  return code === 'FIELD_INVALID' || code === 'REASON_REQUIRED' ? EXIT.usage : EXIT.failed;
+}
+
+/** What happened, then what to do: `detail` and `title` of the problem. A detail that the problems below repeat is left to them. */
+function sentenceOf({ detail, title, problems }: Record<string, unknown>, status: number): string {
+  const advice = typeof title === 'string' ? title : '';
+  if (typeof detail !== 'string' || detail === '') return advice || `The service answered ${status}.`;
+  const [first] = problemsOf(problems);
+  if (advice !== '' && first?.detail !== undefined && detail.endsWith(first.detail)) return advice;
+  const happened = /[.!?]$/.test(detail) ? detail : `${detail}.`;
+  return `${happened} ${advice}`.trimEnd();
 }
 
 function parseProblem(body: Buffer): Record<string, unknown> {

@@ -1,122 +1,36 @@
 /** The commands as people type them, over HTTPS, against the real API, database and repository. */
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
+import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openKeyFile, type Signer } from '@tidegate/signer/keys';
-import { fileBlobs } from '@tidegate/signer/repository';
-import { signerCommands } from '@tidegate/signer/commands';
 import { testDatabase } from '../../../test/support/postgres.ts';
-import type { Db } from '../../db/index.ts';
-import { bootstrapRepository, type PublishingDeps } from '../../publishing/index.ts';
+import { bootstrapRepository } from '../../publishing/index.ts';
 import { PRODUCT } from '../../publishing/desk.fixture.ts';
 import { TestService } from '../service.fixture.ts';
-import { type CommandContext, operatorCommands } from './index.ts';
+import { operatorCommands } from './index.ts';
+import { type Ran, Typing } from './typing.fixture.ts';
 
-let home: string;
-let service: TestService;
-let tls: { url: string; ca: string };
-const files = new Map<string, string>();
-
-interface Ran {
-  exit: number;
-  out: string[];
-  err: string[];
-  drawn: string;
-  json: Record<string, unknown> & { error?: { code: string } };
-}
+let typing: Typing;
+const signer = (...args: string[]): Promise<Ran> => typing.signer(...args);
+const run = (who: string | undefined, ...args: string[]): Promise<Ran> => typing.run(who, ...args);
+const say = (who: string | undefined, ...args: string[]): Promise<Ran> => typing.say(who, ...args);
 
 beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'tidegate commands '));
-  await signer('init');
-  await signer('product', 'add', PRODUCT, '--hardware', 'dc150-r2');
-  service = await TestService.start((await testDatabase()).db, openHome);
-  tls = await service.listenTls();
-  for (const who of ['root', 'erin', 'alice', 'bob', 'vera']) {
-    files.set(who, await service.credentialFile(who, tls));
-  }
+  typing = await Typing.open();
 });
 afterAll(async () => {
-  await service.stop();
-  await rm(home, { recursive: true, force: true });
-  expect(service.faults).toEqual([]);
+  await typing.close();
+  expect(typing.service.faults).toEqual([]);
 });
 
-/** The repository as `tidegate init` left it, taken at its first start. */
-async function openHome(db: Db): Promise<PublishingDeps> {
-  const folder = join(home, '.tidegate', 'service');
-  const passphrase = (await readFile(join(folder, 'online', 'passphrase'), 'utf8')).trim();
-  const key = (name: string): Promise<Signer> =>
-    openKeyFile(join(folder, 'online', `${name}.key.json`), passphrase);
-  const deps: PublishingDeps = {
-    organisation: 'acme',
-    db,
-    blobs: fileBlobs(join(folder, 'tuf')),
-    staging: join(folder, 'staging'),
-    keys: { snapshot: await key('snapshot'), timestamp: await key('timestamp') },
-    clock: { now: () => Date.parse('2026-11-22T12:00:00Z'), sleep: () => Promise.resolve() },
-  };
-  expect(await bootstrapRepository(deps, join(folder, 'initial'))).toBe(true);
-  expect(await bootstrapRepository(deps, join(folder, 'initial'))).toBe(false);
-  return deps;
-}
-
-function signer(...args: string[]): Promise<Ran> {
-  return type((context) => signerCommands(context), undefined, args);
-}
-
-/** Runs `tidegate …args --json` as `who`. */
-function run(who: string | undefined, ...args: string[]): Promise<Ran> {
-  return type((context) => operatorCommands(context), who, [...args, '--json']);
-}
-
-/** The same as a person reads it. */
-function say(who: string | undefined, ...args: string[]): Promise<Ran> {
-  return type((context) => operatorCommands(context), who, args);
-}
-
-async function type(
-  commands: (context: CommandContext) => Command[],
-  who: string | undefined,
-  args: string[],
-  tty = false,
-): Promise<Ran> {
-  const ran: Ran = { exit: 0, out: [], err: [], drawn: '', json: {} };
-  const context: CommandContext = {
-    out: (line) => ran.out.push(line),
-    err: (line) => ran.err.push(line),
-    json: false,
-    env: who === undefined ? {} : { TIDEGATE_CREDENTIAL: files.get(who) },
-    cwd: home,
-    tty,
-    exit: (code) => (ran.exit = code),
-    draw: (drawn) => (ran.drawn += drawn),
-    clock: { now: () => Date.parse('2026-11-22T12:00:00Z'), sleep: () => Promise.resolve() },
-    scryptCost: { N: 16, r: 1, p: 1 },
-  };
-  const program = new Command('tidegate');
-  for (const command of commands(context)) program.addCommand(command);
-  quiet(program, ran);
-  await program.parseAsync(args, { from: 'user' }).catch((error: unknown) => {
-    if (!(error instanceof CommanderError)) throw error;
-    ran.exit = error.exitCode === 0 ? 0 : 2;
-  });
-  if (args.includes('--json')) ran.json = JSON.parse(ran.out.at(-1) ?? '{}') as Ran['json'];
-  return ran;
-}
-
-function quiet(command: Command, ran: Ran): void {
-  command.exitOverride().configureOutput({
-    writeOut: (text) => ran.out.push(text),
-    writeErr: (text) => ran.err.push(text),
-  });
-  for (const subcommand of command.commands) quiet(subcommand, ran);
-}
+test('a service takes its first metadata once', async () => {
+  const initial = join(typing.home, '.tidegate', 'service', 'initial');
+  expect(await bootstrapRepository(typing.service.deps.publishing, initial)).toBe(false);
+});
 
 describe('the way of a release', () => {
   test('is signed, cosigned, published, and let out by two people', async () => {
-    await writeFile(join(home, 'fw.img'), 'firmware one');
+    await writeFile(join(typing.home, 'fw.img'), 'firmware one');
     const what = [
       '--product',
       PRODUCT,
@@ -154,7 +68,7 @@ describe('the way of a release', () => {
     });
     expect((await say('vera', 'release', 'show', `${PRODUCT}@1.0.0`)).out[0]).toContain('published');
 
-    await service.addFleet(8);
+    await typing.service.addFleet(8);
     const plan = ['--canary', '2', '--waves', '2,25%', '--hold-back', '2', '--soak-hours', '20'];
     const release = ['--product', PRODUCT, '--version', '1.0.0'];
     const made = await run('alice', 'rollout', 'create', ...release, ...plan, '--reason', 'first');
@@ -173,7 +87,7 @@ describe('the way of a release', () => {
     ]);
 
     const watching = say('vera', 'rollout', 'watch', id);
-    const drawing = type((context) => operatorCommands(context), 'vera', ['rollout', 'watch', id], true);
+    const drawing = typing.watch('vera', 'rollout', 'watch', id);
     await run('bob', 'rollout', 'cancel', id, '--reason', 'a test');
     const watched = await watching;
     expect(watched.exit).toBe(1);
@@ -223,12 +137,12 @@ describe('sites, chargers, people, audit', () => {
     const ran = await run('root', ...add);
     const file = ran.json['file'] as string;
     expect((await stat(file)).mode & 0o777).toBe(0o600);
-    files.set('dora', file);
+    typing.files.set('dora', file);
     expect((await run('dora', 'site', 'list')).exit).toBe(0);
     // The name is taken, and so is the file: neither is touched.
     expect((await run('root', ...add)).json.error?.code).toBe('FILE_EXISTS');
     expect((await run('root', ...add, '--out', 'dora.json')).json.error?.code).toBe('ALREADY_EXISTS');
-    await expect(stat(join(home, 'dora.json'))).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(stat(join(typing.home, 'dora.json'))).rejects.toMatchObject({ code: 'ENOENT' });
     await run('root', 'operator', 'revoke', 'dora', '--reason', 'left');
     expect((await run('dora', 'site', 'list')).json.error?.code).toBe('CREDENTIAL_REVOKED');
   });
@@ -251,18 +165,20 @@ describe('exit codes', () => {
       exit: 2,
       json: { error: { code: 'CREDENTIAL_MISSING' } },
     });
-    const open = join(home, 'open.json');
-    await writeFile(open, await readFile(files.get('vera') ?? ''), { mode: 0o600 });
+    const open = join(typing.home, 'open.json');
+    await writeFile(open, await readFile(typing.files.get('vera') ?? ''), { mode: 0o600 });
     await chmod(open, 0o644);
-    files.set('open', open);
+    typing.files.set('open', open);
     expect((await run('open', 'site', 'list')).json.error?.code).toBe('CREDENTIAL_EXPOSED');
   });
 
   test('3 where nobody answers, or somebody whom the CA does not vouch for', async () => {
     const save = async (name: string, change: Record<string, unknown>) => {
-      const file = JSON.parse(await readFile(files.get('vera') ?? '', 'utf8')) as object;
-      files.set(name, join(home, `${name}.json`));
-      await writeFile(join(home, `${name}.json`), JSON.stringify({ ...file, ...change }), { mode: 0o600 });
+      const file = JSON.parse(await readFile(typing.files.get('vera') ?? '', 'utf8')) as object;
+      typing.files.set(name, join(typing.home, `${name}.json`));
+      await writeFile(join(typing.home, `${name}.json`), JSON.stringify({ ...file, ...change }), {
+        mode: 0o600,
+      });
     };
     await save('nowhere', { service: 'https://localhost:1' });
     expect(await run('nowhere', 'site', 'list')).toMatchObject({
@@ -276,7 +192,7 @@ describe('exit codes', () => {
   });
 
   test('every command has --json, examples and the exit codes in its help', () => {
-    const context = { out: () => 0, err: () => 0, json: false, env: {}, cwd: home, tty: false };
+    const context = { out: () => 0, err: () => 0, json: false, env: {}, cwd: typing.home, tty: false };
     const leaves = (command: Command): Command[] =>
       command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
     for (const command of operatorCommands(context).flatMap(leaves)) {

@@ -35,3 +35,15 @@ export class CommandError extends Error {
     this.problem = options.problem ?? {};
   }
 }
+
+/** One thing that is wrong with one field. */
+export interface Problem {
+  pointer?: string;
+  code?: string;
+  detail?: string;
+}
+
+/** The `problems` of a service's answer; empty where it has none. */
+export function problemsOf(value: unknown): Problem[] {
+  return Array.isArray(value) ? (value as Problem[]) : [];
+}

@@ -3,14 +3,8 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { filesOf, findProposal, homeOf, listProposals } from '@tidegate/signer/commands';
-import {
-  type PublicationStep,
-  type Metadata,
-  publicationSteps,
-  releasesOf,
-  type Targets,
-} from '@tidegate/signer/repository';
+import { filesOf, homeOf, isAdopted, listProposals } from '@tidegate/signer/commands';
+import { type PublicationStep, type PublishedVersions, publicationSteps } from '@tidegate/signer/repository';
 import type { Published } from '../../publishing/index.ts';
 import type { ServiceClient } from './client.ts';
 import { CommandError, type CommandContext, EXIT } from './context.ts';
@@ -18,6 +12,14 @@ import { collect } from './options.ts';
 import { allPages } from './pages.ts';
 import { type CommonOptions, newCommand, type Result, run, type Session } from './run.ts';
 import { bytes } from './table.ts';
+import {
+  lacks,
+  type PublishedRelease,
+  releasesIn,
+  requireSigned,
+  signaturesMissing,
+  unsigned,
+} from './unsigned.ts';
 import { uploadProgress } from './upload-progress.ts';
 
 type Options = CommonOptions & { strand: string[]; reason?: string };
@@ -39,12 +41,6 @@ export function publishCommand(context: CommandContext): Command {
     );
 }
 
-interface Versions {
-  root: number;
-  targets: number;
-  roles: Record<string, number>;
-}
-
 async function publish(
   context: CommandContext,
   session: Session,
@@ -53,11 +49,14 @@ async function publish(
 ): Promise<Result> {
   const { service } = session;
   const home = homeOf(context);
-  const before = await service.get<Versions>('/repository');
+  const before = await service.get<PublishedVersions>('/repository');
   const steps = await publicationSteps(home.repository, before);
-  if (name !== undefined) await requireSigned(context, name, steps, before);
+  const waiting = await unsigned(context, before);
+  const published = await allPages<PublishedRelease>(service, '/releases');
+  if (name !== undefined) await requireSigned(context, name, steps, { published, versions: before });
+  else if (steps.length === 0 && waiting[0] !== undefined) throw signaturesMissing(waiting[0]);
   const here = await localFiles(context);
-  const known = new Set((await allPages<{ path: string }>(service, '/releases')).map(({ path }) => path));
+  const known = new Set(published.map(({ path }) => path));
   const done: Published[] = [];
   for (const step of steps) {
     for (const file of listedFiles(step, known)) await uploadMissing(context, session, file, here);
@@ -67,45 +66,34 @@ async function publish(
   const releases = done.flatMap((published) => published.releases);
   const versions = done.at(-1)?.versions ?? before;
   return {
-    json: { changed: done.some(({ changed }) => changed), releases, versions, steps: done.length },
-    lines:
+    json: { changed: done.some(({ changed }) => changed), releases, waiting, versions, steps: done.length },
+    lines: [
+      ...releases.map(({ product, version }) => `Published ${product} ${version}.`),
       done.length === 0
-        ? ['Everything that is signed is published already.']
-        : [
-            ...releases.map(({ product, version }) => `Published ${product} ${version}.`),
-            `The service has root ${versions.root}, targets ${versions.targets}${roleWords(versions.roles)}.`,
-            ...releases.map(
-              ({ product, version }) =>
-                `Next: tidegate rollout create --product ${product} --version ${version} --reason …`,
-            ),
-          ],
+        ? 'Everything that is signed is published already.'
+        : `The service has root ${versions.root}, targets ${versions.targets}${roleWords(versions.roles)}.`,
+      ...waiting.map((one) => `Not published: ${lacks(one)}`),
+      ...releases.map((release) => nextStep(release, steps)),
+    ],
   };
+}
+
+function nextStep(
+  { product, version }: { product: string; version: string },
+  steps: PublicationStep[],
+): string {
+  const adopts = steps
+    .flatMap(releasesIn)
+    .some((one) => one.custom.product === product && one.custom.version === version && isAdopted(one));
+  const what = `--product ${product} --version ${version} --reason …`;
+  // The fleet runs an adopted image already.
+  return adopts ? `Next: tidegate fleet adopt ${what}` : `Next: tidegate rollout create ${what}`;
 }
 
 function roleWords(roles: Record<string, number>): string {
   return Object.entries(roles)
     .map(([product, version]) => `, ${product} ${version}`)
     .join('');
-}
-
-/** The named release must be among what goes out, or be out already; else its signatures are missing. */
-async function requireSigned(
-  context: CommandContext,
-  name: string,
-  steps: PublicationStep[],
-  published: Versions,
-): Promise<void> {
-  const { proposal } = await findProposal(homeOf(context), context.cwd, name);
-  const wanted = filesOf(proposal).image;
-  const isListed = steps.some((step) =>
-    releasesIn(step).some(({ path, sha256 }) => path === wanted.path && sha256 === wanted.sha256),
-  );
-  if (isListed || (published.roles[proposal.product] ?? 0) >= proposal.role.signed.version) return;
-  throw new CommandError(
-    EXIT.failed,
-    'SIGNATURES_MISSING',
-    `${proposal.product} ${proposal.version} lacks signatures. Let the others run: tidegate release cosign`,
-  );
 }
 
 interface LocalFile {
@@ -133,10 +121,6 @@ async function localFiles(context: CommandContext): Promise<Map<string, LocalFil
 interface Listed {
   path: string;
   sha256: string;
-}
-
-function releasesIn(step: PublicationStep) {
-  return Object.values(step.products).flatMap((text) => releasesOf(JSON.parse(text) as Metadata<Targets>));
 }
 
 /** What the step's new releases refer to. */

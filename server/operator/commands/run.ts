@@ -1,6 +1,7 @@
 import { Command } from 'commander';
+import { explain as explainDesk } from '@tidegate/signer/commands';
 import { type ServiceClient, serviceClient } from './client.ts';
-import { CommandError, type CommandContext, EXIT } from './context.ts';
+import { CommandError, type CommandContext, EXIT, problemsOf } from './context.ts';
 import { type Credential, loadCredential } from './credential.ts';
 
 /** What a command has to say, to a machine and to a person. */
@@ -89,15 +90,11 @@ function explain(error: unknown): {
     const { code, message, exit, problem } = error;
     return { code, message, exit, problem };
   }
-  const message = error instanceof Error ? error.message : String(error);
-  // Errors of the signer's room carry a code of their own.
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'FAILED';
-  return { code, message, exit: EXIT.failed, problem: {} };
+  return { ...explainDesk(error), problem: {} };
 }
 
 function problemLines(problem: Record<string, unknown>): string[] {
-  if (!Array.isArray(problem['problems'])) return [];
-  return (problem['problems'] as { pointer?: string; code?: string; detail?: string }[]).map(
+  return problemsOf(problem['problems']).map(
     ({ pointer = '', code = '', detail = '' }) => `  ${[pointer, code, detail].filter(Boolean).join('  ')}`,
   );
 }

@@ -1,0 +1,134 @@
+/** The commands as people type them, over HTTPS, against the real API, database and repository; for tests. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { signerCommands } from '@tidegate/signer/commands';
+import { openKeyFile, type Signer } from '@tidegate/signer/keys';
+import { fileBlobs } from '@tidegate/signer/repository';
+import { testDatabase } from '../../../test/support/postgres.ts';
+import type { Db } from '../../db/index.ts';
+import { PRODUCT } from '../../publishing/desk.fixture.ts';
+import { bootstrapRepository, type PublishingDeps } from '../../publishing/index.ts';
+import { TestService } from '../service.fixture.ts';
+import { type CommandContext, operatorCommands } from './index.ts';
+
+const NOW = Date.parse('2026-11-22T12:00:00Z');
+
+export interface Ran {
+  exit: number;
+  out: string[];
+  err: string[];
+  drawn: string;
+  json: Record<string, unknown> & { error?: { code: string; message: string; pointer?: string } };
+}
+
+/** A folder after `init` and `product add`, the service beside it, and the people of `TestService`. */
+export class Typing {
+  readonly home: string;
+  readonly service: TestService;
+  readonly tls: { url: string; ca: string };
+  /** Credential files by name. */
+  readonly files = new Map<string, string>();
+
+  private constructor(home: string, service: TestService, tls: Typing['tls']) {
+    this.home = home;
+    this.service = service;
+    this.tls = tls;
+  }
+
+  static async open(): Promise<Typing> {
+    const home = await mkdtemp(join(tmpdir(), 'tidegate commands '));
+    const desk = { home, files: new Map<string, string>() };
+    await type(desk, signerCommands, undefined, ['init']);
+    await type(desk, signerCommands, undefined, ['product', 'add', PRODUCT, '--hardware', 'dc150-r2']);
+    const service = await TestService.start((await testDatabase()).db, (db) => openHome(home, db));
+    const typing = new Typing(home, service, await service.listenTls());
+    for (const who of ['root', 'erin', 'alice', 'bob', 'vera']) {
+      typing.files.set(who, await service.credentialFile(who, typing.tls));
+    }
+    return typing;
+  }
+
+  /** `tidegate …args` at the signing desk. */
+  signer(...args: string[]): Promise<Ran> {
+    return type(this, signerCommands, undefined, args);
+  }
+
+  /** `tidegate …args --json` as `who`. */
+  run(who: string | undefined, ...args: string[]): Promise<Ran> {
+    return type(this, operatorCommands, who, [...args, '--json']);
+  }
+
+  /** The same as a person reads it. */
+  say(who: string | undefined, ...args: string[]): Promise<Ran> {
+    return type(this, operatorCommands, who, args);
+  }
+
+  /** The same on a terminal. */
+  watch(who: string, ...args: string[]): Promise<Ran> {
+    return type(this, operatorCommands, who, args, true);
+  }
+
+  async close(): Promise<void> {
+    await this.service.stop();
+    await rm(this.home, { recursive: true, force: true });
+  }
+}
+
+/** The repository as `tidegate init` left it, taken at its first start. */
+async function openHome(home: string, db: Db): Promise<PublishingDeps> {
+  const folder = join(home, '.tidegate', 'service');
+  const passphrase = (await readFile(join(folder, 'online', 'passphrase'), 'utf8')).trim();
+  const key = (name: string): Promise<Signer> =>
+    openKeyFile(join(folder, 'online', `${name}.key.json`), passphrase);
+  const deps: PublishingDeps = {
+    organisation: 'acme',
+    db,
+    blobs: fileBlobs(join(folder, 'tuf')),
+    staging: join(folder, 'staging'),
+    keys: { snapshot: await key('snapshot'), timestamp: await key('timestamp') },
+    clock: { now: () => NOW, sleep: () => Promise.resolve() },
+  };
+  await bootstrapRepository(deps, join(folder, 'initial'));
+  return deps;
+}
+
+async function type(
+  { home, files }: { home: string; files: ReadonlyMap<string, string> },
+  commands: (context: CommandContext) => Command[],
+  who: string | undefined,
+  args: string[],
+  tty = false,
+): Promise<Ran> {
+  const ran: Ran = { exit: 0, out: [], err: [], drawn: '', json: {} };
+  const context: CommandContext = {
+    out: (line) => ran.out.push(line),
+    err: (line) => ran.err.push(line),
+    json: false,
+    env: who === undefined ? {} : { TIDEGATE_CREDENTIAL: files.get(who) },
+    cwd: home,
+    tty,
+    exit: (code) => (ran.exit = code),
+    draw: (drawn) => (ran.drawn += drawn),
+    clock: { now: () => NOW, sleep: () => Promise.resolve() },
+    scryptCost: { N: 16, r: 1, p: 1 },
+  };
+  const program = new Command('tidegate');
+  for (const command of commands(context)) program.addCommand(command);
+  quiet(program, ran);
+  await program.parseAsync(args, { from: 'user' }).catch((error: unknown) => {
+    if (!(error instanceof CommanderError)) throw error;
+    ran.exit = error.exitCode === 0 ? 0 : 2;
+  });
+  if (args.includes('--json')) ran.json = JSON.parse(ran.out.at(-1) ?? '{}') as Ran['json'];
+  return ran;
+}
+
+function quiet(command: Command, ran: Ran): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => ran.out.push(text),
+    writeErr: (text) => ran.err.push(text),
+  });
+  for (const subcommand of command.commands) quiet(subcommand, ran);
+}
