@@ -59,7 +59,7 @@ test('of two requests at the same moment, each with another body, one is carried
     key = { 'idempotency-key': `pair-${round}` };
     const sizes = [3, 4];
     const both = await Promise.all(sizes.map((size) => create(rollout(planOf(size)))));
-    expect(both.map(({ status }) => status).sort()).toEqual([201, 422]);
+    expect(new Set(both.map(({ status }) => status))).toEqual(new Set([201, 422]));
     for (const [i, answer] of both.entries()) {
       if (answer.status === 201) expect(waves(answer)).toBe(sizes[i]);
       else expect(answer.body.code).toBe('IDEMPOTENCY_MISMATCH');

@@ -246,7 +246,7 @@ export class Desk {
   }
 
   /** Everything that a refusal must leave as it was: rows, blobs with their digests, staging. */
-  async state(): Promise<unknown> {
+  async state() {
     const { db } = this.deps;
     return {
       repository: await db.selectFrom('repository').selectAll().execute(),
