@@ -76,7 +76,10 @@ function awaitSignal(): Promise<void> {
       });
     }
     // Started by a program over a channel: the service ends with it, however it ends.
-    if (process.send !== undefined) process.once('disconnect', () => resolve());
+    if (process.send === undefined) return;
+    process.once('disconnect', () => resolve());
+    // It may have ended before anybody listened.
+    if (!process.connected) resolve();
   });
 }
 

@@ -1,14 +1,15 @@
 /**
  * A charger's RAUC on this machine: the real service on a private D-Bus, two raw files as slots, a keyring of its own, and a boot
- * loader that is a small script with its state in files. Touches nothing of the machine's own RAUC or D-Bus.
+ * loader that is a small script with its state in files. Touches nothing of the machine's own RAUC or D-Bus, and ends with this process,
+ * however that ends.
  */
-import { execFile, execFileSync, spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { type GuardedProcess, spawnGuarded } from './guarded-process.ts';
 
 const run = promisify(execFile);
 
@@ -22,7 +23,7 @@ export interface RaucTestbed {
   boot(): Promise<'A' | 'B'>;
   /** Differs with every boot. */
   bootId(): Promise<string>;
-  /** Ends the processes that it started. The folder stays. */
+  /** Ends the processes that it started; they end by themselves with this process. The folder stays. */
   stop(): Promise<void>;
 }
 
@@ -33,6 +34,8 @@ export interface RaucTestbedOptions {
   slotBytes?: number;
   /** As a careless system.conf would have it. */
   activateInstalled?: boolean;
+  /** Gives up starting. */
+  signal?: AbortSignal;
 }
 
 /** Why RAUC cannot be tried here, or undefined when it can. */
@@ -57,6 +60,7 @@ export async function startRaucTestbed(
     compatible = 'tidegate-testbed',
     slotBytes = 16 * 1024 * 1024,
     activateInstalled = false,
+    signal,
   } = options;
   const at = (name: string): string => join(folder, name);
   const slots = { A: at('slot-a'), B: at('slot-b') };
@@ -82,14 +86,24 @@ export async function startRaucTestbed(
   // A socket's path is at most 107 bytes, and the folder may lie deep.
   const socketFolder = await mkdtemp(join(tmpdir(), 'tg-bus-'));
   const busAddress = `unix:path=${join(socketFolder, 'bus')}`;
-  const bus = spawn(
-    'dbus-daemon',
-    [`--config-file=${at('bus.conf')}`, '--nofork', `--address=${busAddress}`],
-    {
-      stdio: 'ignore',
-    },
-  );
-  let service = await startService(at('system.conf'), busAddress, 'A');
+  const bus = spawnGuarded('dbus-daemon', [
+    `--config-file=${at('bus.conf')}`,
+    '--nofork',
+    `--address=${busAddress}`,
+  ]);
+  const start = (slot: 'A' | 'B'): Promise<GuardedProcess> => startService(folder, busAddress, slot, signal);
+  let service: GuardedProcess | undefined;
+  const stop = async (): Promise<void> => {
+    await service?.stop();
+    await bus.stop();
+    await rm(socketFolder, { recursive: true, force: true });
+  };
+  try {
+    service = await start('A');
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 
   return {
     busAddress,
@@ -105,38 +119,43 @@ export async function startRaucTestbed(
       return bundle;
     },
     async boot() {
-      await ended(service);
+      await service?.stop();
       const { stdout } = await run(at('boot.sh'), ['play-boot-loader']);
       const slot = stdout.trim() === 'B' ? 'B' : 'A';
-      service = await startService(at('system.conf'), busAddress, slot);
+      service = await start(slot);
       return slot;
     },
     bootId: async () => (await readFile(at('boots'), 'utf8')).trim(),
-    async stop() {
-      await ended(service);
-      await ended(bus);
-      await rm(socketFolder, { recursive: true, force: true });
-    },
+    stop,
   };
 }
 
-async function startService(conf: string, busAddress: string, slot: 'A' | 'B'): Promise<ChildProcess> {
+async function startService(
+  folder: string,
+  busAddress: string,
+  slot: 'A' | 'B',
+  signal: AbortSignal | undefined,
+): Promise<GuardedProcess> {
   const env = { PATH: process.env['PATH'] ?? '', DBUS_SYSTEM_BUS_ADDRESS: busAddress };
+  const words = ['-c', join(folder, 'system.conf'), 'service', `--override-boot-slot=${slot}`];
   for (let tries = 0; ; tries++) {
-    const service = spawn('rauc', ['-c', conf, 'service', `--override-boot-slot=${slot}`], {
-      env,
-      stdio: 'ignore',
-    });
-    if (await answers(env, service)) return service;
-    await ended(service);
+    signal?.throwIfAborted();
+    const service = spawnGuarded('rauc', words, { env, mountPoint: join(folder, 'mnt', 'bundle') });
+    if (await answers(env, service, signal)) return service;
+    await service.stop();
     if (tries === 4)
       throw new Error('the RAUC service does not start; see `rauc service` with the same system.conf');
   }
 }
 
 /** The bus needs a moment, and the service another. */
-async function answers(env: Record<string, string>, service: ChildProcess): Promise<boolean> {
-  for (let tries = 0; tries < 50 && service.exitCode === null; tries++) {
+async function answers(
+  env: Record<string, string>,
+  service: GuardedProcess,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  for (let tries = 0; tries < 50 && service.runs; tries++) {
+    if (signal?.aborted === true) return false;
     try {
       await run('rauc', ['status', '--output-format=json'], { env });
       return true;
@@ -145,13 +164,6 @@ async function answers(env: Record<string, string>, service: ChildProcess): Prom
     }
   }
   return false;
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  await gone;
 }
 
 async function makeKey(key: string, certificate: string): Promise<void> {

@@ -81,6 +81,9 @@ function interrupted(): Promise<void> {
     process.once('SIGINT', () => resolve());
     process.once('SIGTERM', () => resolve());
     // A parent that dies must not leave a fleet behind.
-    if (process.send !== undefined) process.once('disconnect', () => resolve());
+    if (process.send === undefined) return;
+    process.once('disconnect', () => resolve());
+    // It may have died before anybody listened.
+    if (!process.connected) resolve();
   });
 }
