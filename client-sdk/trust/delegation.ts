@@ -1,6 +1,10 @@
 /** How a product's role must be delegated, and which of its targets count. Design §3. */
 import { Refusal } from '../protocol/index.ts';
-import type { Delegation, TargetFile, TargetsMetadata } from './metadata.ts';
+import type { TargetsMetadata } from './metadata.ts';
+import type { Delegation, TargetFile } from './role-parts.ts';
+
+/** A charger reads SHA-256 only. */
+type OwnTarget = TargetFile & { sha256: string };
 
 /**
  * The delegation of a product's role, read by name: nothing else that top-level targets delegates can speak for the product.
@@ -30,10 +34,10 @@ export function refuseFurtherDelegation(role: TargetsMetadata, product: string):
  * A target that the product role may list: directly below the product. TUF 4.5: `*` does not match `/`.
  * @throws Refusal TARGET_UNKNOWN
  */
-export function targetOf(role: TargetsMetadata, product: string, path: string): TargetFile {
+export function targetOf(role: TargetsMetadata, product: string, path: string): OwnTarget {
   const inside = path.startsWith(`${product}/`) && !path.includes('/', product.length + 1);
   const target = inside ? role.targets.get(path) : undefined;
-  if (target === undefined) throw new Refusal('TARGET_UNKNOWN', `${product} does not list ${path}`);
+  if (!isOwn(target)) throw new Refusal('TARGET_UNKNOWN', `${product} does not list ${path}`);
   return target;
 }
 
@@ -41,8 +45,12 @@ export function targetOf(role: TargetsMetadata, product: string, path: string): 
  * `trust/*` counts from top-level targets only.
  * @throws Refusal TARGET_UNKNOWN
  */
-export function topTargetOf(targets: TargetsMetadata, path: string): TargetFile {
+export function topTargetOf(targets: TargetsMetadata, path: string): OwnTarget {
   const target = path.startsWith('trust/') ? targets.targets.get(path) : undefined;
-  if (target === undefined) throw new Refusal('TARGET_UNKNOWN', `top-level targets do not list ${path}`);
+  if (!isOwn(target)) throw new Refusal('TARGET_UNKNOWN', `top-level targets do not list ${path}`);
   return target;
+}
+
+function isOwn(target: TargetFile | undefined): target is OwnTarget {
+  return target?.sha256 !== undefined;
 }

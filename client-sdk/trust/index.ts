@@ -3,27 +3,8 @@
  * Times are milliseconds since the epoch. Everything here refuses with a `Refusal` and its code, whatever the bytes are.
  */
 
-// The bytes and the keys
-export { canonicalBytes } from './canonical.ts';
-export { keyIdOf, keySetHash, tufKeyOf, validSigners, verifyThreshold } from './keys.ts';
-export type { RoleKeys, Signature, SignedEnvelope, TufKey } from './keys.ts';
-
 // TUF
-export { MAX_BYTES, parseRoot, parseSnapshot, parseTargets, parseTimestamp } from './metadata.ts';
-export type {
-  Delegation,
-  FileMeta,
-  Parsed,
-  RootMetadata,
-  SnapshotMetadata,
-  TargetFile,
-  TargetsMetadata,
-  TimestampMetadata,
-  TopRole,
-} from './metadata.ts';
-export { delegationOf } from './delegation.ts';
-export { TrustedSet } from './trusted-set.ts';
-export type { Mark, Marks } from './marks.ts';
+export * from './tuf.ts';
 export { refreshTrust } from './refresh.ts';
 export type { MetadataFetch, RefreshOptions, TrustResult } from './refresh.ts';
 
@@ -45,5 +26,3 @@ export type { CommitQuestion, InstallQuestion, InstallState } from './install-ru
 
 // Time and state
 export { raiseTimeFloor, readTimeFloor, trustedNow, writeTimeFloor } from './time.ts';
-export { diskFiles } from './disk-files.ts';
-export type { AppendFile, Files } from './files.ts';

@@ -1,7 +1,8 @@
 /** TUF keys and thresholds: ids are computed, and it is distinct public keys that count. */
-import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { Refusal, refusing } from '../protocol/index.ts';
 import { canonicalBytes } from './canonical.ts';
+import { OWN_SCHEMES, type Schemes } from './schemes.ts';
 
 /** A key as TUF metadata holds it; unknown members are kept, because they are part of the key id. TUF 4.2 */
 export interface TufKey {
@@ -57,6 +58,7 @@ export function validSigners(
   envelope: SignedEnvelope,
   keys: ReadonlyMap<string, TufKey>,
   keyids: readonly string[],
+  schemes: Schemes = OWN_SCHEMES,
 ): string[] {
   const allowed = new Set(keyids);
   const message = canonicalBytes(envelope.signed);
@@ -64,7 +66,7 @@ export function validSigners(
   for (const { keyid, sig } of envelope.signatures) {
     const key = allowed.has(keyid) ? keys.get(keyid) : undefined;
     if (key === undefined) continue;
-    const verifier = openKey(key);
+    const verifier = schemes.get(`${key.keytype}/${key.scheme}`)?.(key.keyval.public);
     // By public key: one under two ids would otherwise meet a threshold of two.
     if (verifier?.verify(message, sig) === true) signers.set(verifier.identity, keyid);
   }
@@ -77,10 +79,11 @@ export function verifyThreshold(
   keys: ReadonlyMap<string, TufKey>,
   keyids: readonly string[],
   threshold: number,
+  schemes: Schemes = OWN_SCHEMES,
 ): void {
   // Deep nesting and fractions have no canonical form; only hostile metadata holds them.
   const signers = refusing('METADATA_MALFORMED', 'no canonical form', () =>
-    validSigners(envelope, keys, keyids),
+    validSigners(envelope, keys, keyids, schemes),
   );
   if (!(threshold >= 1) || signers.length < threshold) {
     throw new Refusal('METADATA_UNSIGNED', `${signers.length} of ${threshold} signatures`);
@@ -92,47 +95,6 @@ export function keySetHash(keyids: readonly string[]): string {
   return createHash('sha256')
     .update(canonicalBytes([...keyids].sort()))
     .digest('hex');
-}
-
-interface OpenKey {
-  /** The same for two encodings of one public key. */
-  identity: string;
-  verify(message: Uint8Array, signature: string): boolean;
-}
-
-/** Undefined for a kind of key that is not known here: it cannot be verified, so it never counts. */
-function openKey(key: TufKey): OpenKey | undefined {
-  if (key.keytype === 'ed25519' && key.scheme === 'ed25519') return openEd25519(key.keyval.public);
-  if (key.keytype === 'ecdsa' && key.scheme === 'ecdsa-sha2-nistp256') return openP256(key.keyval.public);
-  return undefined;
-}
-
-function openEd25519(hex: string): OpenKey | undefined {
-  if (!/^[0-9a-f]{64}$/.test(hex)) return undefined;
-  const x = Buffer.from(hex, 'hex').toString('base64url');
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-  return {
-    identity: `ed25519:${x}`,
-    verify: (message, signature) =>
-      /^[0-9a-f]{128}$/.test(signature) && verify(null, message, key, Buffer.from(signature, 'hex')),
-  };
-}
-
-function openP256(pem: string): OpenKey | undefined {
-  let key: KeyObject;
-  try {
-    key = createPublicKey(pem);
-  } catch {
-    return undefined;
-  }
-  if (!isP256(key)) return undefined;
-  const { x, y } = key.export({ format: 'jwk' });
-  return {
-    identity: `p256:${x}:${y}`,
-    verify: (message, signature) =>
-      /^([0-9a-f]{2}){8,80}$/.test(signature) &&
-      verify('sha256', message, key, Buffer.from(signature, 'hex')),
-  };
 }
 
 function isP256(key: KeyObject): boolean {

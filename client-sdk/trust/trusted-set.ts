@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { Refusal, type ReleaseTarget } from '../protocol/index.ts';
 import { parseCustom } from './custom.ts';
 import { delegationOf, refuseFurtherDelegation, targetOf, topTargetOf } from './delegation.ts';
+import { TIDEGATE, type Dialect } from './dialect.ts';
 import { verifyThreshold, type RoleKeys, type SignedEnvelope, type TufKey } from './keys.ts';
 import { keysChanged, markOf, refuseBelowMark, type Mark, type Marks } from './marks.ts';
 import {
@@ -13,15 +14,16 @@ import {
   parseSnapshot,
   parseTargets,
   parseTimestamp,
-  type FileMeta,
   type RootMetadata,
   type SnapshotMetadata,
   type TargetsMetadata,
   type TimestampMetadata,
 } from './metadata.ts';
+import type { DelegatedRole, FileMeta } from './role-parts.ts';
 
 export class TrustedSet {
   readonly #marks: Marks;
+  readonly #dialect: Dialect;
   #root: RootMetadata;
   #timestamp: TimestampMetadata | undefined;
   #snapshot: SnapshotMetadata | undefined;
@@ -31,29 +33,31 @@ export class TrustedSet {
   #earlierTimestamp: TimestampMetadata | undefined;
   #earlierSnapshot: SnapshotMetadata | undefined;
 
-  private constructor(root: RootMetadata, marks: Marks) {
+  private constructor(root: RootMetadata, marks: Marks, dialect: Dialect) {
     this.#root = root;
     this.#marks = marks;
+    this.#dialect = dialect;
   }
 
   /**
    * @param rootBytes the provisioned root; it may have expired. TUF 5.2
    * @param marks high-water marks of earlier runs.
+   * @param dialect how much of the specification the repository may use.
    * @throws Refusal METADATA_MALFORMED, METADATA_TOO_LARGE, METADATA_UNSIGNED
    */
-  static start(rootBytes: Uint8Array, marks: Marks = {}): TrustedSet {
-    const { envelope, signed } = parseRoot(rootBytes);
-    verifyRole(envelope, signed.keys, signed.roles.root);
-    return new TrustedSet(signed, marks);
+  static start(rootBytes: Uint8Array, marks: Marks = {}, dialect: Dialect = TIDEGATE): TrustedSet {
+    const { envelope, signed } = parseRoot(rootBytes, dialect);
+    verifyRole(dialect, envelope, signed.keys, signed.roles.root);
+    return new TrustedSet(signed, marks, dialect);
   }
 
   /** @throws Refusal as `start`, and ROOT_VERSION */
   updateRoot(bytes: Uint8Array): RootMetadata {
     if (this.#timestamp !== undefined) throw new TypeError('the root comes before the timestamp');
-    const { envelope, signed } = parseRoot(bytes);
+    const { envelope, signed } = parseRoot(bytes, this.#dialect);
     // TUF 5.3.4: signed by the old quorum and by the new
-    verifyRole(envelope, this.#root.keys, this.#root.roles.root);
-    verifyRole(envelope, signed.keys, signed.roles.root);
+    verifyRole(this.#dialect, envelope, this.#root.keys, this.#root.roles.root);
+    verifyRole(this.#dialect, envelope, signed.keys, signed.roles.root);
     // TUF 5.3.5: exactly one above
     if (signed.version !== this.#root.version + 1) {
       throw new Refusal('ROOT_VERSION', `root ${signed.version} after ${this.#root.version}`);
@@ -67,15 +71,15 @@ export class TrustedSet {
    * @throws Refusal when it is not one that this root trusts.
    */
   recallTimestamp(bytes: Uint8Array): void {
-    const { envelope, signed } = parseTimestamp(bytes);
-    verifyRole(envelope, this.#root.keys, this.#root.roles.timestamp);
+    const { envelope, signed } = parseTimestamp(bytes, this.#dialect);
+    verifyRole(this.#dialect, envelope, this.#root.keys, this.#root.roles.timestamp);
     if (!this.#rotated()) this.#earlierTimestamp = signed;
   }
 
   /** As `recallTimestamp`. */
   recallSnapshot(bytes: Uint8Array): void {
-    const { envelope, signed } = parseSnapshot(bytes);
-    verifyRole(envelope, this.#root.keys, this.#root.roles.snapshot);
+    const { envelope, signed } = parseSnapshot(bytes, this.#dialect);
+    verifyRole(this.#dialect, envelope, this.#root.keys, this.#root.roles.snapshot);
     if (!this.#rotated()) this.#earlierSnapshot = signed;
   }
 
@@ -86,8 +90,8 @@ export class TrustedSet {
       throw new Refusal('METADATA_ROLLBACK', `root ${this.#root.version} is below its mark`);
     }
     refuseExpired('root', this.#root.expires, now); // TUF 5.3.10
-    const parsed = parseTimestamp(bytes);
-    verifyRole(parsed.envelope, this.#root.keys, this.#root.roles.timestamp); // TUF 5.4.2
+    const parsed = parseTimestamp(bytes, this.#dialect);
+    verifyRole(this.#dialect, parsed.envelope, this.#root.keys, this.#root.roles.timestamp); // TUF 5.4.2
     const signed = this.#newestTimestamp(parsed.signed);
     refuseExpired('timestamp', signed.expires, now); // TUF 5.4.4
     this.#timestamp = signed;
@@ -101,8 +105,8 @@ export class TrustedSet {
   updateSnapshot(bytes: Uint8Array, now: number): SnapshotMetadata {
     const meta = this.timestamp.snapshot;
     refuseOtherBytes('snapshot', bytes, meta); // TUF 5.5.2
-    const { envelope, signed } = parseSnapshot(bytes);
-    verifyRole(envelope, this.#root.keys, this.#root.roles.snapshot); // TUF 5.5.3
+    const { envelope, signed } = parseSnapshot(bytes, this.#dialect);
+    verifyRole(this.#dialect, envelope, this.#root.keys, this.#root.roles.snapshot); // TUF 5.5.3
     refuseOtherVersion('snapshot', signed.version, meta); // TUF 5.5.4
     this.#refuseFallenVersions(signed); // TUF 5.5.5
     refuseExpired('snapshot', signed.expires, now); // TUF 5.5.6
@@ -119,12 +123,24 @@ export class TrustedSet {
 
   /** The product's own role, and no other. @throws Refusal METADATA_*, DELEGATION_INVALID */
   updateProductRole(product: string, bytes: Uint8Array, now: number): TargetsMetadata {
-    const delegation = delegationOf(this.targets, product);
-    const keys = this.targets.delegations?.keys ?? new Map<string, TufKey>();
-    const signed = this.#verifyTargets(product, bytes, keys, delegation, now);
+    const signed = this.verifyDelegated(this.targets, delegationOf(this.targets, product), bytes, now);
     refuseFurtherDelegation(signed, product);
     this.#products.set(product, signed);
     return signed;
+  }
+
+  /**
+   * A targets role, as `delegator` hands it on. Nothing is kept: another delegator may give the same name to other keys. TUF 5.6.7
+   * @throws Refusal METADATA_*
+   */
+  verifyDelegated(
+    delegator: TargetsMetadata,
+    role: DelegatedRole,
+    bytes: Uint8Array,
+    now: number,
+  ): TargetsMetadata {
+    const keys = delegator.delegations?.keys ?? new Map<string, TufKey>();
+    return this.#verifyTargets(role.name, bytes, keys, role, now);
   }
 
   get root(): RootMetadata {
@@ -233,8 +249,8 @@ export class TrustedSet {
     const meta = this.snapshot.meta.get(`${name}.json`);
     if (meta === undefined) throw new Refusal('METADATA_MISMATCH', `the snapshot does not list ${name}`);
     refuseOtherBytes(name, bytes, meta); // TUF 5.6.2
-    const { envelope, signed } = parseTargets(bytes);
-    verifyRole(envelope, keys, role); // TUF 5.6.3
+    const { envelope, signed } = parseTargets(bytes, this.#dialect);
+    verifyRole(this.#dialect, envelope, keys, role); // TUF 5.6.3
     refuseOtherVersion(name, signed.version, meta); // TUF 5.6.4
     refuseBelowMark(this.#marks, name, signed.version, role);
     refuseExpired(name, signed.expires, now); // TUF 5.6.5
@@ -242,8 +258,13 @@ export class TrustedSet {
   }
 }
 
-function verifyRole(envelope: SignedEnvelope, keys: ReadonlyMap<string, TufKey>, role: RoleKeys): void {
-  verifyThreshold(envelope, keys, role.keyids, role.threshold);
+function verifyRole(
+  { schemes }: Dialect,
+  envelope: SignedEnvelope,
+  keys: ReadonlyMap<string, TufKey>,
+  role: RoleKeys,
+): void {
+  verifyThreshold(envelope, keys, role.keyids, role.threshold, schemes);
 }
 
 function refuseExpired(name: string, expires: number, now: number): void {
@@ -256,8 +277,10 @@ function refuseOtherBytes(name: string, bytes: Uint8Array, meta: FileMeta): void
   if (meta.length !== undefined && bytes.length > meta.length) {
     throw new Refusal('METADATA_MISMATCH', `${name} is longer than its parent says`);
   }
-  if (meta.sha256 !== undefined && createHash('sha256').update(bytes).digest('hex') !== meta.sha256) {
-    throw new Refusal('METADATA_MISMATCH', `${name} has another digest than its parent says`);
+  for (const algorithm of ['sha256', 'sha512'] as const) {
+    const wanted = meta[algorithm];
+    if (wanted === undefined || createHash(algorithm).update(bytes).digest('hex') === wanted) continue;
+    throw new Refusal('METADATA_MISMATCH', `${name} has another ${algorithm} than its parent says`);
   }
 }
 
