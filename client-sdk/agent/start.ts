@@ -8,7 +8,6 @@ import { Listener } from './listener.ts';
 import { freshState, Memory, readState } from './memory.ts';
 import type { AgentState } from './state.ts';
 import { TimeKeeper } from './time-keeper.ts';
-import { endUnknownTrial } from './trial.ts';
 import { TrustKeeper } from './trust-keeper.ts';
 
 /** Everything in the state folder may be missing: then the charger starts from its provisioning. */
@@ -17,7 +16,7 @@ export async function start(deps: AgentDeps): Promise<Context> {
   const time = await TimeKeeper.open(files, clock, Date.parse(identity.buildTime));
   const trust = new TrustKeeper(files, transport, identity);
   await trust.recall(time.floor);
-  const context: Context = {
+  return {
     identity,
     files,
     installer,
@@ -33,8 +32,6 @@ export async function start(deps: AgentDeps): Promise<Context> {
     listener: new Listener(identity, time, trust),
     rebootAskedAt: undefined,
   };
-  await endUnknownTrial(context);
-  return context;
 }
 
 async function stateOf({ identity, files, installer, onEvent }: AgentDeps): Promise<AgentState> {

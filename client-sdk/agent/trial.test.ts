@@ -73,9 +73,48 @@ describe('a trial boot', () => {
     files.contents.delete('agent.json');
     charger.kill();
     service.wanted = undefined;
+    const atReboot: boolean[] = [];
+    charger.reboot = async () => {
+      atReboot.push((await charger.deps().installer.status()).booted.bootable);
+      await bootSelect(files);
+    };
     await charger.agent.checkInOnce();
     expect(await charger.runs()).toBe('1.0.0');
     expect((await charger.agent.state()).committed.version).toBe('1.0.0');
+    // A boot loader that tries a slot several times must not take it again.
+    expect(atReboot).toEqual([false]);
+  });
+
+  it('that nobody remembers does not end a session', async () => {
+    bench.want();
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    files.contents.delete('agent.json');
+    service.wanted = undefined;
+    charger.charging = true;
+    charger.kill();
+    for (let passes = 0; passes < 3; passes++) await charger.agent.checkInOnce();
+    expect(charger.boots).toBe(1);
+    expect(await charger.runs()).toBe('1.2.0');
+    charger.charging = false;
+    await charger.agent.checkInOnce();
+    expect(await charger.runs()).toBe('1.0.0');
+  });
+
+  it('that the boot loader will not leave is given up, reported, and boots the charger no more', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    charger.reboot = async () => {
+      charger.boots++;
+      // The first boot is the trial; after it, only the count of the boots goes on.
+      if (charger.boots === 1) await bootSelect(files);
+      else await bumpBoots();
+    };
+    const pass = await charger.settle();
+    expect(pass.job).toMatchObject({ progress: 'FAILED', code: 'INSTALL_FAILED' });
+    const { boots } = charger;
+    charger.kill();
+    for (let passes = 0; passes < 3; passes++) await charger.agent.checkInOnce();
+    expect(charger.boots).toBe(boots);
   });
 
   it('raises the floor at its commit, and makes the slot below it unbootable', async () => {
@@ -88,3 +127,9 @@ describe('a trial boot', () => {
     expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'BELOW_FLOOR' });
   });
 });
+
+/** A boot into the slot that runs already. */
+async function bumpBoots(): Promise<void> {
+  const boot = JSON.parse(files.contents.get('boot.json')?.toString() ?? '') as { boots: number };
+  files.contents.set('boot.json', Buffer.from(JSON.stringify({ ...boot, boots: boot.boots + 1 })));
+}

@@ -26,18 +26,19 @@ export async function advance(context: Context): Promise<boolean> {
     case 'FALLING_BACK':
       return goBack(context, job, await context.installer.status());
     default:
-      return false;
+      return endUnknownTrial(context, job, await context.installer.status());
   }
 }
 
 /** A trial that the state knows nothing of (it was lost, or written by somebody else) proves nothing: back, when idle. */
-export async function endUnknownTrial(context: Context): Promise<void> {
-  const { job } = context.memory.state;
-  const known = job && ['STAGED', 'INSTALLING', 'VERIFYING', 'FALLING_BACK'].includes(job.phase);
-  const status = await context.installer.status();
-  if (known || !status.trial || (await context.host.isCharging())) return;
+async function endUnknownTrial(context: Context, job: Job | null, status: InstallerStatus): Promise<boolean> {
+  if (!status.trial || isBooting(context)) return false;
+  // One that would not end was reported; asking the boot loader on and on would boot the charger on and on.
+  if (job?.phase === 'FAILED' && runs(status, job)) return false;
+  if (await context.host.isCharging()) return false;
   await context.installer.reject();
   await reboot(context);
+  return true;
 }
 
 /** Power was cut after the activation and before its record. */

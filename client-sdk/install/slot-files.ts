@@ -69,9 +69,12 @@ export function slotFiles(folder: string | Files): Installer {
       const held = before.slots[slot];
       const same = held?.sha256 === image.sha256;
       const whole = same && held.whole;
-      // Unbootable first, and only then touched: a power cut in between must not boot half an image.
+      if (!same) {
+        // Unbootable first, and only then touched: a power cut in between must not boot half an image.
+        await edit(discarding);
+        await empty(files, slot);
+      }
       await edit((boot) => taking(boot, image, whole));
-      if (!same) await empty(files, slot);
       return { files, file: fileOf(slot), whole };
     },
     async install(image) {

@@ -104,6 +104,20 @@ export function installerContract(name: string, start: () => Promise<InstallerBe
       expect((await installer.status()).inactive.bootable).toBe(true);
     });
 
+    it('takes no other way out of a trial than a commit, a rejection or a boot', async () => {
+      const first = await onTrial();
+      await first.commit();
+      const next = await bench.makeImage('1.2.0');
+      const nextImage = verified(next, '1.2.0');
+      await fill(first, nextImage, next);
+      await first.install(nextImage);
+      await first.activate(nextImage);
+      await bench.boot();
+      await expect(bench.open().activate(image)).rejects.toMatchObject({ code: 'INSTALL_FAILED' });
+      const { trial, activated } = await bench.open().status();
+      expect({ trial, activated: activated && trial }).toEqual({ trial: true, activated: false });
+    });
+
     it('rejects nothing that is committed', async () => {
       await expect(bench.open().reject()).rejects.toMatchObject({ code: 'INSTALL_FAILED' });
     });
@@ -161,6 +175,16 @@ export function installerContract(name: string, start: () => Promise<InstallerBe
       await bench.boot();
       expect(await bootedNow()).not.toBe(image.sha256);
       await expect(installer.activate(image)).rejects.toMatchObject({ code: 'INSTALL_FAILED' });
+    });
+
+    it('begins with an empty place where the slot held another image', async () => {
+      const installer = bench.open();
+      await fill(installer, image, bytes.subarray(0, 1000));
+      const next = await bench.makeImage('1.2.0');
+      const { files, file } = await installer.intake(verified(next, '1.2.0'));
+      const handle = await files.open(file);
+      expect(handle.size).toBe(0);
+      await handle.close();
     });
 
     it('takes the next image into the slot that is free then', async () => {
