@@ -6,7 +6,7 @@
  * - `CANARY_EMPTY`, `WAVE_EMPTY`: a step without chargers.
  * - `HOLD_BACK_EMPTY`: no control cohort is left.
  * - `OVER_100_PERCENT`: canary and waves together exceed the fleet.
- * - `SOAK_EMPTY`: a soak of no time or no exposure.
+ * - `SOAK_EMPTY`: a soak of next to no time or exposure; see `parsePlan` for the least.
  * - `NAME_TAKEN`: two steps of one name.
  * - `POPULATION_TOO_SMALL`: the selected chargers do not fill the canary and the hold-back.
  */

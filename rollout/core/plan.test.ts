@@ -53,6 +53,12 @@ describe('parsePlan', () => {
     ['a share above 1', { canary: share(1.5) }, ['OUT_OF_RANGE /canary/size/share']],
     ['a share below 0', { canary: share(-0.1) }, ['OUT_OF_RANGE /canary/size/share']],
     ['a soak of no time', { canary: { soak: { hours: 0 } } }, ['SOAK_EMPTY /canary/soak/hours']],
+    ['a soak of next to no time', { canary: { soak: { hours: 1e-9 } } }, ['SOAK_EMPTY /canary/soak/hours']],
+    [
+      'a soak of next to no exposure',
+      { waves: [{ size: { share: 0.1 }, soak: { chargerHours: 0.99 } }] },
+      ['SOAK_EMPTY /waves/0/soak/chargerHours'],
+    ],
     [
       'a soak of no exposure',
       { canary: { soak: { hours: 1, chargerHours: 0 } } },
@@ -76,6 +82,9 @@ describe('parsePlan', () => {
     ['a wave that is no object', { waves: [null] }, ['MALFORMED /waves/0', 'MALFORMED /waves/0/size']],
   ])('refuses %s', (_, input, expected) => expect(codes(input)).toEqual(expected));
 });
+
+it('takes the least soak that it names', () =>
+  expect(codes({ canary: { soak: { hours: 1, chargerHours: 1 } } })).toEqual([]));
 
 describe('sizes, settled against the fleet', () => {
   it.each<[string, unknown, number, number[] | string[]]>([

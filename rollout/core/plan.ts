@@ -5,6 +5,10 @@ export type ParsedPlan = { ok: true; plan: Plan } | { ok: false; problems: PlanP
 
 const DAY = 24;
 const MAX_WAVES = 50;
+/** Least soak of a step. Below it not even one bin of a quiet charger's reports is complete, and only emergency shortens a soak. Design §4, §5 */
+const MIN_SOAK_HOURS = 1;
+/** Least exposure of a step, in charger-hours, where a plan names one. */
+const MIN_SOAK_CHARGER_HOURS = 1;
 
 /**
  * Reads a plan as an operator wrote it (JSON or YAML, already parsed) and fills the defaults:
@@ -15,6 +19,7 @@ const MAX_WAVES = 50;
  * | `waves`                              | shares 0.25 and 0.6, soak 24 h, no approval                  |
  * | `waves[n].name`                      | `wave 1`, `wave 2`, …                                        |
  * | `soak.chargerHours`                  | half of the step's size × its hours                          |
+ * |                                      | (a soak is at least 1 h, and at least 1 charger-hour)        |
  * | `holdBack`                           | share 0.1                                                    |
  * | `approvals` (of the plan itself)     | 1                                                            |
  * | `limits`                             | `perSite` 2, `inFlight` 100                                  |
@@ -79,11 +84,18 @@ function step(
     },
     approvals: fields.whole('approvals', defaults.approvals, 0, 10),
   };
-  // Design §5: a soak needs time and exposure; without either it would pass on no evidence.
-  if (result.soak.hours === 0)
-    soak.problem('hours', 'SOAK_EMPTY', 'A soak of no time proves nothing. Give hours.');
-  if (result.soak.chargerHours === 0)
-    soak.problem('chargerHours', 'SOAK_EMPTY', 'A soak without exposure proves nothing. Give charger-hours.');
+  // Design §5: a soak needs time and exposure; with next to none of either it would pass on no evidence.
+  const { hours, chargerHours } = result.soak;
+  if (hours < MIN_SOAK_HOURS)
+    soak.problem(
+      'hours',
+      'SOAK_EMPTY',
+      `A soak of ${hours} h proves nothing. Give at least ${MIN_SOAK_HOURS}.`,
+    );
+  if (chargerHours !== null && chargerHours < MIN_SOAK_CHARGER_HOURS) {
+    const detail = `A soak of ${chargerHours} charger-hours proves nothing. Give at least ${MIN_SOAK_CHARGER_HOURS}.`;
+    soak.problem('chargerHours', 'SOAK_EMPTY', detail);
+  }
   soak.close();
   fields.close();
   return result;
