@@ -5,6 +5,8 @@ import { membersOf, tolerated } from './stop.ts';
 import type { Decision, Hold, Observation, Rollout, SignalBin, Step } from './types.ts';
 
 const HOUR = 3_600_000;
+/** How often a step that is empty is drawn again. */
+const REDRAW_EVERY = HOUR;
 
 /** Moves the current step along: `OPEN → SOAKING → GATE → PASSED`, then the next step. At most one move a tick. */
 export function advance(rollout: Rollout, observation: Observation, now: number): Decision {
@@ -25,7 +27,16 @@ export function advance(rollout: Rollout, observation: Observation, now: number)
 export function openStep(rollout: Rollout, index: number, now: number): Decision {
   const opened = withStep(
     { ...rollout, current: index, holding: null, noticed: { ...rollout.noticed, failed: 0 } },
-    { status: 'OPEN', openedAt: now, soakingSince: null, gateSince: null, passedAt: null, approvals: [] },
+    {
+      status: 'OPEN',
+      openedAt: now,
+      soakingSince: null,
+      gateSince: null,
+      passedAt: null,
+      approvals: [],
+      drawnAt: now,
+      skippedBecause: null,
+    },
   );
   const step = currentStep(opened);
   const note = `${step?.name} opens with ${step?.size} charger(s).`;
@@ -36,19 +47,24 @@ export function openStep(rollout: Rollout, index: number, now: number): Decision
 function soak(rollout: Rollout, step: Step, observation: Observation, now: number): Decision {
   const counts = observation.steps[rollout.current]?.counts ?? {};
   const members = membersOf(counts);
-  if (members === 0) return drawAgain(rollout, step);
+  if (members === 0) return withoutMembers(rollout, step, now);
   if (rollout.holding !== null) return accepted({ ...rollout, holding: null }, [], []);
+  const healthy = counts.HEALTHY ?? 0;
+  if (healthy < healthyNeeded(rollout, members)) return accepted(rollout, [], []);
+  const soaking = withStep(rollout, { status: 'SOAKING', soakingSince: now });
+  const { hours, chargerHours } = step.soak;
+  const note = `${step.name} soaks: ${healthy} of ${members} healthy; ${hours} h and ${round(chargerHours)} charger-hours are needed.`;
+  return accepted(soaking, [{ kind: 'wake', at: now + hours * HOUR }], [note]);
+}
+
+/** Chargers of the current step that must be healthy before it soaks. */
+export function healthyNeeded(rollout: Rollout, members: number): number {
   // Failures that a person has seen and resumed over no longer hold the step.
   const needed = Math.min(
     Math.ceil(members * rollout.plan.healthyShare - 1e-9),
     members - Math.max(tolerated(rollout, members), rollout.noticed.failed),
   );
-  const healthy = counts.HEALTHY ?? 0;
-  if (healthy < Math.max(1, needed)) return accepted(rollout, [], []);
-  const soaking = withStep(rollout, { status: 'SOAKING', soakingSince: now });
-  const { hours, chargerHours } = step.soak;
-  const note = `${step.name} soaks: ${healthy} of ${members} healthy; ${hours} h and ${round(chargerHours)} charger-hours are needed.`;
-  return accepted(soaking, [{ kind: 'wake', at: now + hours * HOUR }], [note]);
+  return Math.max(1, needed);
 }
 
 /** Time and exposure, and something to compare with: no evidence is a hold, never a pass. Design §5 */
@@ -63,11 +79,26 @@ function reachGate(rollout: Rollout, step: Step, observation: Observation, now: 
   return accepted(atGate, [{ kind: 'wake', at: now }], [`${step.name} has soaked. ${waits}`]);
 }
 
-/** Once for each time that it turns out to be empty: when it has just been drawn, and when somebody resumes it. */
-function drawAgain(rollout: Rollout, step: Step): Decision {
-  const held = hold(rollout, step, 'NOBODY');
-  if (held.ok && held.rollout !== rollout) held.effects.push({ kind: 'draw', step: rollout.current });
-  return held;
+/**
+ * A step that could draw nobody: chargers enrol, and other rollouts let theirs go, so it draws again each hour. A step that is still
+ * empty after the time that any charger has for the release is skipped. Never the canary: what comes after it would run unproved.
+ */
+function withoutMembers(rollout: Rollout, step: Step, now: number): Decision {
+  const known = rollout.holding === 'NOBODY';
+  const given = (step.openedAt ?? now) + rollout.plan.deadlineHours * HOUR;
+  if (known && rollout.current > 0 && now >= given) return skip(rollout, step, now);
+  if (known && now < (step.drawnAt ?? 0) + REDRAW_EVERY) return accepted(rollout, [], []);
+  const drawn = withStep({ ...rollout, holding: 'NOBODY' }, { drawnAt: now });
+  const notes = known ? [] : [`${step.name} is held: ${HOLDS.NOBODY}`];
+  return accepted(drawn, [{ kind: 'draw', step: rollout.current }], notes);
+}
+
+/** To its gate, not past it: the approvals that it needs are still needed. Invariant 5 */
+function skip(rollout: Rollout, step: Step, now: number): Decision {
+  const skippedBecause = `It drew nobody within ${rollout.plan.deadlineHours} h.`;
+  const change = { status: 'GATE' as const, gateSince: now, skippedBecause };
+  const skipped = withStep({ ...rollout, holding: null }, change);
+  return accepted(skipped, [{ kind: 'wake', at: now }], [`${step.name} is skipped. ${skippedBecause}`]);
 }
 
 /** Says so once. */
@@ -78,7 +109,7 @@ function hold(rollout: Rollout, step: Step, holding: Hold): Decision {
 
 const HOLDS: Record<Hold, string> = {
   NOBODY:
-    'it could draw no charger that is not retired, on the release already, or busy in another rollout. Resume it to draw again.',
+    'it could draw no charger that is not retired, on the release already, or busy in another rollout. It draws again each hour.',
   EXPOSURE: 'its soak time is over, but its chargers have not reported enough charger-hours.',
   CONTROL:
     'for most of what its chargers reported, no charger without the release reported at the same time to compare with.',

@@ -60,6 +60,18 @@ describe('decideAssignment', () => {
 
   it.each<[string, Assignment, AssignmentEvent, string]>([
     ['an offer sent twice', inState('STAGED'), { kind: 'offered', deadlineAt: 1 }, 'STAGED'],
+    ['an offer to one that was given up', inState('LOST'), { kind: 'offered', deadlineAt: 1 }, 'OFFERED'],
+    ['a later rollout', inState('PENDING'), { kind: 'skip', code: 'SUPERSEDED', detail: '' }, 'SKIPPED'],
+    [
+      'a later rollout, given up',
+      inState('LOST'),
+      { kind: 'skip', code: 'SUPERSEDED', detail: '' },
+      'SKIPPED',
+    ],
+    ['found on it, thought failed', inState('FAILED'), { kind: 'found' }, 'VERIFYING'],
+    ['found on it, thought withdrawn', inState('SKIPPED'), { kind: 'found' }, 'VERIFYING'],
+    ['found on it, thought back', inState('ROLLED_BACK', { activatedAt: 1 }), { kind: 'found' }, 'VERIFYING'],
+    ['found on it, on its way back', inState('ROLLING_BACK'), { kind: 'found' }, '[STALE]'],
     ['an earlier report', inState('VERIFYING'), forward('STAGED'), '[STALE]'],
     ['a doubled report', inState('STAGED'), forward('STAGED'), 'STAGED'],
     ['a refusal', inState('STAGED'), forward('FAILED'), 'FAILED'],

@@ -23,7 +23,9 @@ export const WITHDRAWN = { code: 'WITHDRAWN', detail: 'The rollout was stopped b
  * - `progress`: the charger reports; `leg` is `back` for `<assignment id>.back`.
  * - `deadline`: looked at after its deadline.
  * - `withdraw`: the rollout was halted; whatever was not activated never will be.
- * - `skip`: it is not wanted any more (retired, replaced, or already on the release).
+ * - `skip`: it is not wanted any more (retired, replaced, already on the release, or wanted by a later rollout).
+ * - `found`: it reports the release as what it runs, although the rollout was rolled back and it was thought to be off it: never on it,
+ *   withdrawn, failed, or back already. It is treated again, so that the rollback reaches it.
  * - `rollBack`: it is to take its signed fallback, before `deadlineAt`.
  * - `noFallback`: it has none; it stays where it is, and `code` lists why.
  */
@@ -41,6 +43,7 @@ export type AssignmentEvent =
   | { kind: 'deadline' }
   | { kind: 'withdraw' }
   | { kind: 'skip'; code: string; detail: string }
+  | { kind: 'found' }
   | { kind: 'rollBack'; deadlineAt: number }
   | { kind: 'noFallback'; code: string; detail: string };
 
@@ -84,9 +87,11 @@ export function decideAssignment(
         ? next(assignment, { state: 'SKIPPED', deadlineAt: null, ...WITHDRAWN })
         : settled(assignment);
     case 'skip':
-      return isOfferable(assignment)
+      return isOfferable(assignment) || isSilent(assignment)
         ? next(assignment, { state: 'SKIPPED', deadlineAt: null, code: event.code, detail: event.detail })
         : settled(assignment);
+    case 'found':
+      return found(assignment, now);
     case 'rollBack':
       return rollBack(assignment, event.deadlineAt, now);
     case 'noFallback':
@@ -175,6 +180,13 @@ function forward(assignment: Assignment, state: AssignmentState, now: number): A
   }
 }
 
+function found(assignment: Assignment, now: number): AssignmentDecision {
+  const { state } = assignment;
+  if (state !== 'FAILED' && state !== 'SKIPPED' && state !== 'ROLLED_BACK') return stale();
+  const activatedAt = assignment.activatedAt ?? now;
+  return next(assignment, { state: 'VERIFYING', activatedAt, deadlineAt: null, code: null, detail: null });
+}
+
 /** On the way back only the end counts; a failure is noted and tried again until the deadline. */
 function reportedBack(
   assignment: Assignment,
@@ -222,7 +234,7 @@ function isInFlight(assignment: Assignment): boolean {
 }
 
 /** Silent past its deadline, and never activated. */
-function isSilent(assignment: Assignment): boolean {
+export function isSilent(assignment: Assignment): boolean {
   return assignment.state === 'LOST' && assignment.activatedAt === null;
 }
 

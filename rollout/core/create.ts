@@ -120,5 +120,7 @@ function fresh(step: Pick<Step, 'kind' | 'name' | 'size' | 'soak' | 'approvalsNe
     soakingSince: null,
     gateSince: null,
     passedAt: null,
+    drawnAt: null,
+    skippedBecause: null,
   };
 }

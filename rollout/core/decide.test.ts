@@ -17,6 +17,7 @@ const stepStatus = (rollout: Rollout) => rollout.steps[rollout.current]?.status;
 const atGate = () => drive(running(), 0, (rollout) => stepStatus(rollout) === 'GATE', null);
 const withCounts = (counts: Observation['steps'][number]['counts']) =>
   observation({ steps: [{ counts, treatedChargerHours: 0 }] });
+const NOTHING = { counts: {}, treatedChargerHours: 0 };
 const harmful = (now: number) => observation({ bins: [bin(now, 60, 10)] });
 
 describe('approvals', () => {
@@ -81,13 +82,15 @@ describe('the way forward', () => {
     expect(stepStatus(healthy)).toBe('SOAKING');
   });
 
-  it('does not soak on nobody: it is held, says so once, and resuming draws again', () => {
+  it('does not soak on nobody: it is held, says so once, and draws again each hour and when it is resumed', () => {
     for (const nobody of [{}, { SKIPPED: 4 }]) {
       const held = must(running(), tick(withCounts(nobody)), HOUR);
       expect([stepStatus(held.rollout), held.rollout.holding]).toEqual(['OPEN', 'NOBODY']);
-      expect(held.notes).toHaveLength(1);
+      expect([held.notes.length, held.effects]).toEqual([1, [{ kind: 'draw', step: 0 }]]);
+      const soon = must(held.rollout, tick(withCounts(nobody)), 2 * HOUR - 1);
+      expect([soon.rollout, soon.notes, soon.effects]).toEqual([held.rollout, [], []]);
       const again = must(held.rollout, tick(withCounts(nobody)), 2 * HOUR);
-      expect([again.rollout, again.notes, again.effects]).toEqual([held.rollout, [], []]);
+      expect([again.notes, again.effects]).toEqual([[], [{ kind: 'draw', step: 0 }]]);
       const paused = must(again.rollout, person('pause'), 2 * HOUR).rollout;
       const resumed = must(paused, person('resume'), 2 * HOUR);
       const redrawn = must(resumed.rollout, tick(withCounts(nobody)), 2 * HOUR);
@@ -95,6 +98,42 @@ describe('the way forward', () => {
       const found = must(redrawn.rollout, tick(withCounts({ ...nobody, PENDING: 2 })), 3 * HOUR).rollout;
       expect([stepStatus(found), found.holding]).toEqual(['OPEN', null]);
     }
+  });
+
+  it('never wedges on an empty wave: after the deadline it is skipped, to its gate; the canary is not', () => {
+    const gated = { waves: [{ size: { count: 10 }, approvals: 1 }], deadlineHours: 5 };
+    const wave = drive(running(gated), 0, (each) => each.current === 1);
+    const at = wave.rollout.steps[1]?.openedAt ?? NaN;
+    const nobody = (rollout: Rollout) => tick(observation({ steps: rollout.steps.map(() => NOTHING) }));
+    const held = must(wave.rollout, nobody(wave.rollout), at).rollout;
+    const still = must(held, nobody(held), at + 5 * HOUR - 1).rollout;
+    expect([stepStatus(still), still.holding]).toEqual(['OPEN', 'NOBODY']);
+    const skipped = must(held, nobody(held), at + 5 * HOUR);
+    expect(skipped.rollout).toMatchObject({ current: 1, holding: null });
+    expect(skipped.rollout.steps[1]).toMatchObject({ status: 'GATE', soakingSince: null });
+    expect([skipped.rollout.steps[1]?.skippedBecause, skipped.notes]).toEqual([
+      expect.any(String),
+      [expect.any(String)],
+    ]);
+    // Its gate is a gate all the same.
+    const waiting = must(skipped.rollout, nobody(held), at + 6 * HOUR).rollout;
+    expect([waiting.current, stepStatus(waiting)]).toEqual([1, 'GATE']);
+    const approved = must(waiting, person('approve'), at + 6 * HOUR).rollout;
+    expect(must(approved, nobody(held), at + 6 * HOUR).rollout.current).toBe(2);
+
+    const canary = must(running({ deadlineHours: 5 }), tick(withCounts({})), HOUR).rollout;
+    const waited = must(canary, tick(withCounts({})), 500 * HOUR);
+    expect([stepStatus(waited.rollout), waited.effects]).toEqual(['OPEN', [{ kind: 'draw', step: 0 }]]);
+  });
+
+  it('does not skip a wave on what was drawn before a pause', () => {
+    const wave = drive(running({ deadlineHours: 5 }), 0, (each) => each.current === 1).rollout;
+    const nobody = tick(observation());
+    const at = wave.steps[1]?.openedAt ?? NaN;
+    const paused = must(must(wave, nobody, at).rollout, person('pause'), at).rollout;
+    const resumed = must(paused, person('resume'), at + 9 * HOUR).rollout;
+    const looked = must(resumed, nobody, at + 9 * HOUR);
+    expect([stepStatus(looked.rollout), looked.effects]).toEqual(['OPEN', [{ kind: 'draw', step: 1 }]]);
   });
 
   it('soaks on fewer than planned, and needs the planned exposure of them', () => {
@@ -187,7 +226,6 @@ describe('halting', () => {
     const { rollout, now } = completed();
     const later = now + 25 * HOUR;
     expect(must(rollout, tick(harmful(later)), later).rollout).toBe(rollout);
-    expect(dueAt(rollout, later)).toBeNull();
   });
 
   it('by a person stays HALTED until a person says more', () => {
@@ -252,6 +290,22 @@ describe('rolling back', () => {
     expect([late.rollout.status, late.effects]).toEqual(['ROLLED_BACK', [{ kind: 'rollBack' }]]);
     const back = must(over, tick(withCounts({ ROLLED_BACK: 4 })), HOUR).rollout;
     expect(back.unreturned).toBe(0);
+  });
+});
+
+describe('it is looked at again by itself', () => {
+  it('while it is watched, and once more when what was offered last has met its deadline', () => {
+    const { rollout, now } = drive(running(), 0, (each) => each.status === 'COMPLETED');
+    expect(dueAt(rollout, now)).toBe(now + HOUR / 4);
+    const end = rollout.statusSince + 24 * HOUR;
+    expect(dueAt(rollout, end)).toBe(end + 72 * HOUR);
+    expect(dueAt(rollout, end + 72 * HOUR)).toBeNull();
+  });
+
+  it('after a rollback for as long as it is kept: somebody may yet turn up on the release, and a ring may be lost', () => {
+    const rolledBack: Rollout = { ...running(), status: 'ROLLED_BACK' };
+    expect(dueAt(rolledBack, 1000 * HOUR)).toBe(1024 * HOUR);
+    expect(dueAt({ ...rolledBack, unreturned: 1 }, 1000 * HOUR)).toBe(1001 * HOUR);
   });
 });
 

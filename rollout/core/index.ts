@@ -5,6 +5,8 @@ export type { PlanProblem, PlanProblemCode } from './fields.ts';
 export { createRollout, type Created, type NewRollout } from './create.ts';
 export { decide } from './decide.ts';
 export { dueAt, isWatched } from './tick.ts';
+export { offersTo } from './offers.ts';
+export { sentenceOfWaiting, waitsFor, type Waiting } from './waiting.ts';
 export { allocate, cohortKey, drawOffset, RING, ringDistance, type Stratum } from './cohort.ts';
 export {
   type Assignment,
@@ -12,6 +14,7 @@ export {
   type AssignmentEvent,
   type AssignmentRefusal,
   decideAssignment,
+  isSilent,
   isTreated,
   WITHDRAWN,
 } from './assignment.ts';

@@ -40,12 +40,13 @@ export function dueAt(rollout: Rollout, now: number): number | null {
     case 'ROLLING_BACK':
       return soon;
     case 'COMPLETED':
-      return isWatched(rollout, now) ? soon : null;
+      return isWatched(rollout, now) ? soon : lastDeadline(rollout, now);
     case 'HALTED':
       return rollout.rollBackNext ? now : null;
     case 'ROLLED_BACK':
-      // Chargers that were silent during the rollback come back and must be sent back too.
-      return rollout.unreturned > 0 ? now + HOUR : null;
+      // Chargers that were silent during the rollback come back and must be sent back too. Others turn up on the release much later, by
+      // hand or from a backup: their check-in rings, and this look makes up for a ring that was lost.
+      return now + (rollout.unreturned > 0 ? 1 : 24) * HOUR;
     case 'DRAFT':
     case 'AWAITING_APPROVAL':
     case 'CANCELLED':
@@ -57,6 +58,12 @@ export function dueAt(rollout: Rollout, now: number): number | null {
 export function isWatched(rollout: Rollout, now: number): boolean {
   if (rollout.status === 'COMPLETED') return now < rollout.statusSince + rollout.plan.watchHours * HOUR;
   return rollout.status === 'RUNNING' || rollout.status === 'PAUSED';
+}
+
+/** What was offered at the end of the watch has met its deadline by then, and is looked at for the last time. */
+function lastDeadline({ statusSince, plan }: Rollout, now: number): number | null {
+  const end = statusSince + (plan.watchHours + plan.deadlineHours) * HOUR;
+  return now < end ? end : null;
 }
 
 function start(rollout: Rollout, now: number): Decision {

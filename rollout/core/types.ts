@@ -34,7 +34,7 @@ export type RolloutStatus =
  * - `PENDING`: an earlier step has not passed yet.
  * - `OPEN`: its chargers are assigned and take the release.
  * - `SOAKING`: enough of them run it healthily; time and exposure gather.
- * - `GATE`: soaked; waits for its approvals.
+ * - `GATE`: soaked, or skipped for want of chargers; waits for its approvals.
  * - `PASSED`: the next step may open.
  * - `FAILED`: too many of its chargers failed, or the rollout was halted in it.
  */
@@ -156,6 +156,10 @@ export interface Step {
   soakingSince: number | null;
   gateSince: number | null;
   passedAt: number | null;
+  /** When its cohort was last drawn. */
+  drawnAt: number | null;
+  /** Why it went to its gate without having taken the release anywhere, or null. */
+  skippedBecause: string | null;
 }
 
 /** Why a rollout was halted: kept for as long as the rollout is. */
@@ -179,7 +183,8 @@ export interface Evidence {
 /**
  * Why a step is held: no evidence is a hold, never a pass.
  * - `NOBODY`: it is open, and no charger is in it: all that it could draw were retired, skipped, or busy in another rollout.
- *   Resuming draws again. The others hold a step that has soaked long enough:
+ *   It is drawn again each hour, and when somebody resumes it. The canary waits for as long as it takes; any other step is skipped, to its
+ *   gate, when it has waited for `deadlineHours`. The others hold a step that has soaked long enough:
  * - `EXPOSURE`: its treated chargers have not reported enough charger-hours.
  * - `CONTROL`: for most of what they reported, no charger without the release reported at the same time: the detector could not compare.
  */
@@ -248,8 +253,8 @@ export type RolloutEvent =
 /** What the shell does after it has committed the new state. Each is idempotent. */
 export type RolloutEffect =
   /**
-   * Draw the step's cohort and make its assignments, up to its size. What a halt withdrew from it is `PENDING` again; a step that was
-   * drawn short is filled up.
+   * Draw the step's cohort and make its assignments, up to its size; a step that was drawn short is filled up. What a halt withdrew from
+   * it, and from the steps before it, is `PENDING` again.
    */
   | { kind: 'draw'; step: number }
   /** Skip every assignment that was not activated, the silent too. Offers are closed already: they depend on the rollout's status. */

@@ -2,6 +2,9 @@
 
 /** The charger ran the release before it was drawn. */
 export const ALREADY_ON_RELEASE = 'ALREADY_ON_RELEASE';
+/** A later rollout has drawn the charger, so that this one does not catch it up any more. */
+export const SUPERSEDED = 'SUPERSEDED';
+export const SUPERSEDED_DETAIL = 'A later rollout has drawn it.';
 /** No word before the deadline, on the way forward. */
 export const SILENT = 'SILENT';
 /** No word before the deadline, on the way back. */

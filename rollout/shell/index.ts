@@ -1,7 +1,15 @@
 /** Everything around the pure core: the ports to the truth and to the doorbell, the worker, the sweeper. */
 export type { AssignmentRow, AuditEntry, Doorbell, RolloutRef, RolloutStore } from './ports.ts';
 export { chooseFallback, type PublishedImage } from './fallback.ts';
-export { ALREADY_ON_RELEASE, NO_FALLBACK, NO_FALLBACK_DETAIL, SILENT, SILENT_IN_ROLLBACK } from './codes.ts';
+export {
+  ALREADY_ON_RELEASE,
+  NO_FALLBACK,
+  NO_FALLBACK_DETAIL,
+  SILENT,
+  SILENT_IN_ROLLBACK,
+  SUPERSEDED,
+  SUPERSEDED_DETAIL,
+} from './codes.ts';
 export { SILENT_LOG, type Log } from './log.ts';
 export { nextLook, SYSTEM, work, type WorkDeps } from './work.ts';
 export { act, type Acted, type PersonEvent } from './act.ts';

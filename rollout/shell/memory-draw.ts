@@ -35,8 +35,10 @@ export function drawCohort(
   const selected = chargers.filter(
     (each) => each.product === rollout.product && (taken.has(each.serial) || !isBusy(each.serial, others)),
   );
-  const drawn = [...taken.values()].filter((each) => each.step === step).length;
-  const missing = Math.max(0, (rollout.steps[step]?.size ?? 0) - drawn);
+  const drawn = [...taken.values()].filter((each) => each.step === step);
+  // Where all that it drew were skipped, others take their places.
+  const filled = drawn.every(({ state }) => state === 'SKIPPED') ? 0 : drawn.length;
+  const missing = Math.max(0, (rollout.steps[step]?.size ?? 0) - filled);
   const names = [...new Set(selected.map(({ stratum }) => stratum))].sort();
   const strata = names.map((stratum) => {
     const members = selected.filter((each) => each.stratum === stratum);

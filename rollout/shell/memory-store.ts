@@ -188,7 +188,7 @@ export class MemoryRolloutStore implements RolloutStore {
     const others = [...this.#held.values()].filter((each) => each !== held);
     for (const each of held.assignments.values()) {
       const runs = this.chargers.get(each.serial)?.running === rollout.release.sha256;
-      if (each.step === step && !runs && !isBusy(each.serial, others)) applyTo(each, { kind: 'redraw' }, now);
+      if (each.step <= step && !runs && !isBusy(each.serial, others)) applyTo(each, { kind: 'redraw' }, now);
     }
     for (const charger of drawCohort(rollout, step, [...this.chargers.values()], held.assignments, others)) {
       const already = charger.running === rollout.release.sha256;

@@ -14,6 +14,7 @@ import {
   checkIn,
   confirm,
   countersAreTrue,
+  forget,
   makeFleet,
   seed,
   startRollout,
@@ -35,20 +36,7 @@ beforeAll(async () => {
 afterEach(async () => {
   expect(await countersAreTrue(fleet.db)).toBe(true);
   expect(fleet.service.errors).toEqual([]);
-  for (const table of [
-    'hard_events',
-    'signal_bins',
-    'step_exposure',
-    'step_counts',
-    'assignments',
-  ] as const) {
-    await fleet.db.deleteFrom(table).execute();
-  }
-  await fleet.db.deleteFrom('outbox').execute();
-  await fleet.db.deleteFrom('rollouts').execute();
-  await fleet.db.deleteFrom('last_events').execute();
-  await fleet.db.deleteFrom('chargers').execute();
-  await fleet.db.updateTable('releases').set({ yanked_at: null }).execute();
+  await forget(fleet);
 });
 afterAll(() => fleet.close());
 

@@ -9,7 +9,7 @@ import { UNDER_WAY } from './states.ts';
 /**
  * Draws a step's cohort: each stratum's part, from the seed's place on its ring onward, past those that are taken. Run twice,
  * it finds its places filled and adds nobody; a step that was drawn short (chargers busy elsewhere) is filled up, and what a halt
- * withdrew from it is wanted again.
+ * withdrew from it, or from a step that it follows, is wanted again.
  */
 export async function draw(
   trx: Transaction<Database>,
@@ -19,7 +19,7 @@ export async function draw(
 ): Promise<void> {
   await wantAgain(trx, rollout, step, now);
   const size = rollout.steps[step]?.size ?? 0;
-  const missing = size - (await drawn(trx, rollout, step));
+  const missing = size - (await filled(trx, rollout, step));
   if (missing <= 0) return;
   for (const part of allocate(await strata(trx, rollout), missing)) {
     if (part.count > 0) await drawStratum(trx, rollout, step, part, now);
@@ -33,7 +33,7 @@ async function wantAgain(
   now: number,
 ): Promise<void> {
   await moveMany(trx, rollout, {
-    which: sql`a.step = ${step}::int and a.state = 'SKIPPED' and a.code = ${WITHDRAWN.code} and c.state = 'ACTIVE'
+    which: sql`a.step <= ${step}::int and a.state = 'SKIPPED' and a.code = ${WITHDRAWN.code} and c.state = 'ACTIVE'
       and c.running_sha256 is distinct from ${rollout.release.sha256} and not ${busyElsewhere(rollout)}`,
     to: 'PENDING',
     set: sql`offered_at = null, deadline_at = null, code = null, detail = null`,
@@ -41,11 +41,15 @@ async function wantAgain(
   });
 }
 
-async function drawn(trx: Transaction<Database>, rollout: Rollout, step: number): Promise<number> {
-  const { rows } = await sql<{ n: number }>`
-    select coalesce(sum(chargers), 0)::bigint as n from step_counts
+/** Places that are taken. Where all that it drew were skipped, others take their places. */
+async function filled(trx: Transaction<Database>, rollout: Rollout, step: number): Promise<number> {
+  const { rows } = await sql<{ drawn: number; members: number }>`
+    select coalesce(sum(chargers), 0)::bigint as drawn,
+      coalesce(sum(chargers) filter (where state <> 'SKIPPED'), 0)::bigint as members
+    from step_counts
     where organisation = ${rollout.organisation} and rollout = ${rollout.id} and step = ${step}`.execute(trx);
-  return rows[0]?.n ?? 0;
+  const [found] = rows;
+  return found === undefined || found.members === 0 ? 0 : found.drawn;
 }
 
 /** Chargers that this rollout has taken or may take, by stratum. */

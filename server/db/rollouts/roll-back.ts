@@ -46,6 +46,8 @@ async function takeIn(trx: Transaction<Database>, rollout: Rollout, at: Date): P
     where c.organisation = ${organisation} and c.product = ${product} and c.state = 'ACTIVE' and ${runsIt(rollout)}
       and not exists (select from assignments a where a.organisation = c.organisation
         and a.rollout = ${id} and a.serial = c.serial)
+    -- A check-in may have found it at the same moment.
+    on conflict do nothing
     returning serial`.execute(trx);
   await count(trx, { organisation, rollout: id }, [{ step, state: 'HEALTHY', by: rows.length }]);
 }

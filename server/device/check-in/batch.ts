@@ -59,6 +59,8 @@ export interface Batch {
   live: Map<string, Watched[]>;
   /** Digests that may be wanted of a visitor but were yanked. */
   yanked: Set<string>;
+  /** Assignments, by id, of chargers that run a release which was taken back although they were thought to be off it. */
+  stragglers: Set<string>;
   /** Rollouts whose counts or evidence changed: the doorbell rings for them after the commit. */
   changed: Set<string>;
 }

@@ -61,9 +61,9 @@ function refusalOf({ charger }: Visit, visitor: Visitor | undefined): ApiError |
   return new ApiError('CHARGER_UNKNOWN', 'The charger was enrolled again.');
 }
 
-function asksForRoom({ visitors, rollouts }: Batch): boolean {
+function asksForRoom({ visitors, rollouts, now }: Batch): boolean {
   return [...visitors.values()].some(({ assignments }) =>
-    assignments.some((held) => mayNeedRoom(held, rollouts.get(held.rollout))),
+    assignments.some((held) => mayNeedRoom(held, rollouts.get(held.rollout), now)),
   );
 }
 

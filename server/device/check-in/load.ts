@@ -40,6 +40,7 @@ export async function loadBatch(
     rollouts: new Map(),
     live: new Map(),
     yanked: new Set(),
+    stragglers: new Set(),
     changed: new Set(),
   };
   for (const watched of live) {
@@ -144,7 +145,9 @@ async function loadAssignments(
     )
     .orderBy('rollout')
     .execute();
-  for (const row of [...rows, ...stragglers]) batch.visitors.get(row.serial)?.assignments.push(heldOf(row));
+  batch.stragglers = new Set(stragglers.map(({ id }) => id));
+  const others = rows.filter(({ id }) => !batch.stragglers.has(id));
+  for (const row of [...others, ...stragglers]) batch.visitors.get(row.serial)?.assignments.push(heldOf(row));
   const asking = [...rows.filter(({ state }) => OPEN.includes(state)), ...stragglers];
   return [...new Set(asking.map(({ rollout }) => rollout))];
 }

@@ -1,11 +1,19 @@
 import type { Transaction } from 'kysely';
 import type { AssignmentReport, DirectiveTarget } from '@tidegate/client-sdk/protocol';
-import { IN_FLIGHT, type AssignmentState, type Rollout, isTreated } from '@tidegate/rollout/core';
+import {
+  IN_FLIGHT,
+  type AssignmentState,
+  type Rollout,
+  isSilent,
+  isTreated,
+  offersTo,
+} from '@tidegate/rollout/core';
+import { SUPERSEDED, SUPERSEDED_DETAIL } from '@tidegate/rollout/shell';
 import { type Database, moveAssignment } from '../../db/index.ts';
 import type { Wish } from '../directive.ts';
 import type { Batch, Held, Visitor, Watched } from './batch.ts';
 import type { Limits } from './limits.ts';
-import { DROPPABLE, apply, backOf, legOf } from './progress.ts';
+import { DROPPABLE, apply, backOf, isOver, legOf } from './progress.ts';
 
 const HOUR = 3_600_000;
 
@@ -44,13 +52,13 @@ export async function wantOf(
       (await newOffer(trx, visitor, held, watched, batch, limits));
     if (want !== undefined) return want;
   }
-  return withdrawn(visitor, report) ?? NOTHING;
+  return withdrawn(visitor, report, batch) ?? NOTHING;
 }
 
 /** Whether a visitor may ask for room within the limits, so that the offer lock is taken early. */
-export function mayNeedRoom(held: Held, watched: Watched | undefined): boolean {
+export function mayNeedRoom(held: Held, watched: Watched | undefined, now: number): boolean {
   if (watched === undefined) return false;
-  if (isOfferable(held, watched)) return true;
+  if (isOfferable(held, watched, now)) return true;
   if (held.state === 'LOST') return true;
   return (
     held.state === 'ROLLING_BACK' && GOES_BACK.has(watched.rollout.status) && held.backOfferedAt === null
@@ -105,9 +113,9 @@ function underWay(held: Held, { rollout }: Watched, batch: Batch): Want | undefi
   return held.state === 'VERIFYING' ? LATER : withdraw(held.id, rollout.status);
 }
 
-function isOfferable(held: Held, { rollout }: Watched): boolean {
-  const step = rollout.steps[held.step]?.status;
-  return held.state === 'PENDING' && rollout.status === 'RUNNING' && (step === 'OPEN' || step === 'SOAKING');
+/** Not taken yet: never offered, or given up before it activated anything. */
+function isOfferable(held: Held, { rollout }: Watched, now: number): boolean {
+  return (held.state === 'PENDING' || isSilent(held)) && offersTo(rollout, held.step, now);
 }
 
 async function newOffer(
@@ -119,20 +127,60 @@ async function newOffer(
   limits: Limits,
 ): Promise<Want | undefined> {
   const { rollout } = watched;
-  if (!isOfferable(held, watched) || batch.yanked.has(rollout.release.sha256)) return undefined;
+  if (!isOfferable(held, watched, batch.now) || batch.yanked.has(rollout.release.sha256)) return undefined;
+  if (await isSuperseded(trx, visitor, held, watched, batch)) {
+    const superseded = { kind: 'skip', code: SUPERSEDED, detail: SUPERSEDED_DETAIL } as const;
+    await apply(trx, visitor, held, superseded, batch);
+    return undefined;
+  }
   if (!(await limits.hasRoom(visitor.site, watched))) return LATER;
   const deadlineAt = batch.now + rollout.plan.deadlineHours * HOUR;
   if (!(await apply(trx, visitor, held, { kind: 'offered', deadlineAt }, batch))) return LATER;
   return install(held.id, rollout.release, 'rollout');
 }
 
+/**
+ * Whether a rollout that was made later has drawn the charger. A completed rollout does not keep its chargers from others, and what
+ * it still wants of one must not undo what a later one brought. Looked up for those alone that are caught up.
+ */
+async function isSuperseded(
+  trx: Transaction<Database>,
+  { serial }: Visitor,
+  held: Held,
+  { rollout }: Watched,
+  { organisation }: Batch,
+): Promise<boolean> {
+  if (rollout.steps[held.step]?.status !== 'PASSED') return false;
+  const later = await trx
+    .selectFrom('assignments')
+    .innerJoin('rollouts', (join) =>
+      join
+        .onRef('rollouts.organisation', '=', 'assignments.organisation')
+        .onRef('rollouts.id', '=', 'assignments.rollout'),
+    )
+    .select('rollouts.id')
+    .where('assignments.organisation', '=', organisation)
+    .where('assignments.serial', '=', serial)
+    .where('rollouts.created_at', '>', new Date(rollout.createdAt))
+    .where('rollouts.id', '<>', rollout.id)
+    .executeTakeFirst();
+  return later !== undefined;
+}
+
 /** The charger works on something that is not wanted of it any more. */
-function withdrawn(visitor: Visitor, report: AssignmentReport | undefined): Want | undefined {
+function withdrawn(
+  visitor: Visitor,
+  report: AssignmentReport | undefined,
+  { rollouts, now }: Batch,
+): Want | undefined {
   if (report === undefined || !DROPPABLE.has(report.progress)) return undefined;
   const { id, leg } = legOf(report.assignment);
   const held = visitor.assignments.find((assignment) => assignment.id === id);
-  // One that was given up and is here again waits for room.
-  const goesOn = held?.state === 'LOST' || held?.state === (leg === 'forward' ? 'VERIFYING' : 'ROLLING_BACK');
+  const rollout = held === undefined ? undefined : rollouts.get(held.rollout)?.rollout;
+  // One that was given up and is here again waits for room, as long as there is something to wait for.
+  const waits =
+    held?.state === 'LOST' && rollout !== undefined && !(leg === 'forward' && isOver(rollout, now));
+  const goesOn = waits || held?.state === (leg === 'forward' ? 'VERIFYING' : 'ROLLING_BACK');
   return goesOn ? LATER : withdraw(report.assignment, held?.state ?? 'unknown assignment');
 }
 

@@ -1,6 +1,12 @@
 import type { Transaction } from 'kysely';
 import type { AssignmentProgress, AssignmentReport } from '@tidegate/client-sdk/protocol';
-import { type Assignment, type AssignmentEvent, decideAssignment } from '@tidegate/rollout/core';
+import {
+  type Assignment,
+  type AssignmentEvent,
+  type Rollout,
+  decideAssignment,
+  isWatched,
+} from '@tidegate/rollout/core';
 import { type AssignmentFields, type Database, moveAssignment } from '../../db/index.ts';
 import type { Batch, Held, Visitor } from './batch.ts';
 import type { Limits } from './limits.ts';
@@ -43,7 +49,8 @@ export async function takeProgress(
     ) {
       await apply(trx, visitor, held, progressEvent(report), batch);
     }
-    if (runsRelease(visitor, held, batch)) await apply(trx, visitor, held, { kind: 'activated' }, batch);
+    if (batch.stragglers.has(held.id)) await apply(trx, visitor, held, { kind: 'found' }, batch);
+    else if (runsRelease(visitor, held, batch)) await apply(trx, visitor, held, { kind: 'activated' }, batch);
   }
 }
 
@@ -68,7 +75,13 @@ async function mayGoOn(
 ): Promise<boolean> {
   const watched = batch.rollouts.get(held.rollout);
   if (held.state !== 'LOST' || watched === undefined || legOf(assignment).leg === 'back') return true;
-  return !DROPPABLE.has(progress) || limits.hasRoom(visitor.site, watched);
+  if (!DROPPABLE.has(progress)) return true;
+  return !isOver(watched.rollout, batch.now) && limits.hasRoom(visitor.site, watched);
+}
+
+/** Completed, and not watched any more: who took part so far stays as it is, and nobody follows. */
+export function isOver(rollout: Rollout, now: number): boolean {
+  return rollout.status === 'COMPLETED' && !isWatched(rollout, now);
 }
 
 function progressEvent({ assignment, progress, code, detail }: AssignmentReport): AssignmentEvent {
@@ -105,8 +118,9 @@ export async function apply(
   const { organisation, now } = batch;
   const { assignment } = decision;
   const key = { organisation, rollout: held.rollout, serial: visitor.serial };
-  // The way back asks for room again after it was given up.
-  const backOfferedAt = held.state === 'LOST' ? null : held.backOfferedAt;
+  // Its place within the limits is held for as long as it is on its way back, and asked for again the next time.
+  const stays = held.state === 'ROLLING_BACK' && assignment.state === 'ROLLING_BACK';
+  const backOfferedAt = stays ? held.backOfferedAt : null;
   const fields = { ...fieldsOf(assignment), back_offered_at: dateOf(backOfferedAt) };
   const move = { from: held.state, to: assignment.state, at: new Date(now), fields };
   if (!(await moveAssignment(trx, key, move))) return false;

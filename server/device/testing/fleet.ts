@@ -363,3 +363,46 @@ export async function countersAreTrue(db: Db): Promise<boolean> {
     where rows.chargers is distinct from counts.chargers`.execute(db);
   return rows[0]?.wrong === 0;
 }
+
+/** Rollouts and chargers are gone; the organisation, its sites and its releases are left. */
+export async function forget({ db }: Fleet): Promise<void> {
+  const tables = [
+    'hard_events',
+    'signal_bins',
+    'step_exposure',
+    'step_counts',
+    'assignments',
+    'outbox',
+    'rollouts',
+    'last_events',
+    'chargers',
+  ] as const;
+  for (const table of tables) await db.deleteFrom(table).execute();
+  await db.updateTable('releases').set({ yanked_at: null }).execute();
+}
+
+/** Puts a rollout where a test needs it, by whatever way it got there; its current step gets the status `step`. */
+export async function arrange(
+  fleet: Fleet,
+  id: string,
+  change: Partial<Rollout>,
+  step?: Rollout['steps'][number]['status'],
+): Promise<void> {
+  const found = await fleet.store.load({ organisation: ORG, id });
+  if (found === undefined) throw new Error(id);
+  const { rollout } = found;
+  const steps = rollout.steps.map((each, i) =>
+    i === 0 && step !== undefined ? { ...each, status: step } : each,
+  );
+  const state: Rollout = { ...rollout, steps, ...change };
+  await fleet.db
+    .updateTable('rollouts')
+    .set({
+      state: JSON.stringify(state),
+      status: state.status,
+      created_at: new Date(state.createdAt),
+      due_at: new Date(0),
+    })
+    .where('id', '=', id)
+    .execute();
+}
