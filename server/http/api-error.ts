@@ -4,6 +4,9 @@
  */
 export const API_ERRORS = {
   // The request itself
+  REQUEST_MALFORMED: { status: 400, advice: 'Send HTTP/1.1, and as many bytes as announced.' },
+  HEADERS_TOO_LARGE: { status: 431, advice: 'Send shorter headers.' },
+  REQUEST_TIMEOUT: { status: 408, advice: 'Send the request again, faster or in smaller parts.' },
   BODY_MALFORMED: { status: 400, advice: 'The body is not JSON. Send one JSON value in UTF-8.' },
   BODY_TOO_LARGE: { status: 413, advice: 'The body is longer than this request may be. Send less at once.' },
   BODY_TRUNCATED: { status: 400, advice: 'The connection ended before the whole body came. Send it again.' },
@@ -79,7 +82,15 @@ export const API_ERRORS = {
     advice: 'Nobody could add people any more. Add another admin first, then revoke this one.',
   },
   ALREADY_APPROVED: { status: 409, advice: 'You have approved this already; another person is needed.' },
-  NOTHING_TO_APPROVE: { status: 409, advice: 'Nothing waits for an approval now.' },
+  ROLLOUT_LIVE: {
+    status: 409,
+    advice:
+      'One rollout of a product runs at a time. Let that one end, cancel or halt it; or keep this one as a draft and submit it then.',
+  },
+  NOTHING_TO_APPROVE: {
+    status: 409,
+    advice: 'Nothing waits for an approval now. Look at what the rollout waits for.',
+  },
   PLAN_INVALID: { status: 422, advice: 'Correct what the problems list, each by its pointer.' },
   REASON_REQUIRED: { status: 400, advice: 'Say why, in "reason": it goes into the audit log.' },
   PRECONDITION_FAILED: {
@@ -99,6 +110,11 @@ export const API_ERRORS = {
   CONFLICT: { status: 409, advice: 'Somebody else changed it at the same moment. Try again.' },
   // Publishing
   PRODUCT_UNKNOWN: { status: 404, advice: 'No such product. Add it first, with its delegation signed.' },
+  HARDWARE_UNKNOWN: {
+    status: 422,
+    advice:
+      'No release of the product fits this hardware. Check its spelling, or say that it is new ("newHardware", --new-hardware).',
+  },
   RELEASE_UNKNOWN: { status: 404, advice: 'No such release. Publish it first.' },
   RELEASE_YANKED: {
     status: 409,
@@ -142,14 +158,20 @@ export const API_ERRORS = {
     status: 409,
     advice: 'A file that the metadata names was not uploaded. Upload it, then publish again.',
   },
-  METADATA_REFUSED: { status: 422, advice: 'The signed metadata does not verify. The detail says why.' },
+  METADATA_REFUSED: {
+    status: 422,
+    advice: 'The signed metadata does not verify. Correct what the detail names, and let it be signed again.',
+  },
   WOULD_STRAND: {
     status: 409,
     advice:
       'Chargers in the field could no longer verify what they run or fall back to. Keep what the problems list.',
   },
   // The service
-  INTERNAL: { status: 500, advice: 'The service failed. Its log has the cause under the request id.' },
+  INTERNAL: {
+    status: 500,
+    advice: 'The service failed. Read the cause in its log, or ask whoever runs it to.',
+  },
   UNAVAILABLE: {
     status: 503,
     advice: 'The service is starting, stopping or overloaded. Try again after Retry-After.',

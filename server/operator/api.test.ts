@@ -63,6 +63,22 @@ describe('bad input is named, and nothing changes', () => {
       'PRODUCT_UNKNOWN',
       '/product',
     ],
+    [
+      'hardware that no release fits',
+      '/fleet/tokens',
+      { body: { ...token, hardware: 'dc150-r9' } },
+      422,
+      'HARDWARE_UNKNOWN',
+      '/hardware',
+    ],
+    [
+      'an adoption of a charger that is not there',
+      '/fleet/adopt',
+      { body: { product: PRODUCT, version: '1.0.0', serials: ['DC-0000', 'DC-9999'], reason } },
+      404,
+      'NOT_FOUND',
+      '/serials',
+    ],
     ['an unknown site', '/fleet/tokens', { body: { ...token, site: 'nowhere' } }, 404, 'NOT_FOUND', '/site'],
     [
       'another site for a known serial',
@@ -306,6 +322,67 @@ describe('the fleet', () => {
     const named = { product: PRODUCT, version: '1.0.0', serials: ['DC-0001', 'DC-0003'], reason };
     // DC-0003 has never reported and is named; DC-0001 reports another version.
     expect((await service.post('bob', '/fleet/adopt', named)).body['adopted']).toBe(1);
+  });
+
+  test('is adopted on hardware that the release fits, and on no other', async () => {
+    const place = { ...token, newHardware: true, hardware: 'dc150-r9' };
+    for (const serial of ['R9-1', 'R9-2']) {
+      const made = await service.post('alice', '/fleet/tokens', { ...place, serial });
+      expect(made.body['note']).toEqual(expect.stringContaining('dc150-r9'));
+    }
+    const adoption = { product: PRODUCT, version: '1.0.0', reason };
+    const before = await service.state();
+    const named = await service.post('bob', '/fleet/adopt', { ...adoption, serials: ['DC-0004', 'R9-1'] });
+    expect([named.status, named.body.code]).toEqual([422, 'HARDWARE_MISMATCH']);
+    expect(await service.state()).toEqual(before);
+    await service.db
+      .updateTable('chargers')
+      .set({ running_version: '1.0.0' })
+      .where('serial', '=', 'R9-2')
+      .execute();
+    const all = await service.post('bob', '/fleet/adopt', adoption);
+    expect(all.body).toMatchObject({
+      adopted: 0,
+      leftAlone: [{ serial: 'R9-2', because: 'OTHER_HARDWARE' }],
+    });
+    expect((await service.get('vera', '/fleet/R9-2')).body['running']).toMatchObject({ sha256: null });
+  });
+
+  test('a wrong token is corrected by another, as long as nobody enrolled with it', async () => {
+    const place = { ...token, serial: 'W-1' };
+    await service.post('alice', '/fleet/tokens', { ...place, newHardware: true, hardware: 'dc150-r7' });
+    const right = await service.post('alice', '/fleet/tokens', { ...place, site: 'site-1' });
+    expect(right.status).toBe(201);
+    const row = () =>
+      service.db.selectFrom('chargers').selectAll().where('serial', '=', 'W-1').executeTakeFirstOrThrow();
+    expect(await row()).toMatchObject({
+      hardware: 'dc150-r2',
+      site: 'site-1',
+      stratum: 'dc150-r2/depot/de',
+      state: 'EXPECTED',
+    });
+    const tokens = await service.db
+      .selectFrom('enrolment_tokens')
+      .select(['site', 'used_at'])
+      .where('serial', '=', 'W-1')
+      .orderBy('site')
+      .execute();
+    expect(tokens.map(({ site, used_at }) => [site, used_at === null])).toEqual([
+      ['site-0', false],
+      ['site-1', true],
+    ]);
+    // Retired by mistake, or with a serial number that comes after all.
+    await service.post('alice', '/fleet/W-1/retire', { reason });
+    expect((await service.post('alice', '/fleet/tokens', place)).status).toBe(201);
+    expect(await row()).toMatchObject({ state: 'EXPECTED', site: 'site-0' });
+
+    const enrolled = { state: 'ACTIVE', enrolled_at: new Date(service.desk.clock.time) } as const;
+    await service.db.updateTable('chargers').set(enrolled).where('serial', '=', 'W-1').execute();
+    const moved = await service.post('alice', '/fleet/tokens', { ...place, site: 'site-1' });
+    expect([moved.status, moved.body.code]).toEqual([409, 'ALREADY_EXISTS']);
+    expect((await service.post('alice', '/fleet/tokens', place)).status).toBe(201);
+    await service.post('alice', '/fleet/W-1/retire', { reason });
+    expect((await service.post('alice', '/fleet/tokens', place)).body.code).toBe('WRONG_STATUS');
   });
 
   test('a replaced charger is retired, its successor expected in its place', async () => {

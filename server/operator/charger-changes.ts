@@ -19,7 +19,12 @@ export interface Token {
   expiresAt: Date;
 }
 
-/** A one-time token bound to a serial number, and the charger as `EXPECTED` where it is not known yet. */
+/**
+ * A one-time token bound to a serial number, and the charger as `EXPECTED` where it is not known yet. It replaces every unused one of
+ * that serial number, and what an earlier one said of a charger that has never enrolled: a wrong token is corrected by another.
+ *
+ * @throws ApiError `NOT_FOUND`, `WRONG_STATUS`, `ALREADY_EXISTS`
+ */
 export async function expectCharger(
   trx: Transaction<Database>,
   place: Place,
@@ -33,7 +38,8 @@ export async function expectCharger(
     .onConflict((conflict) => conflict.doNothing())
     .returning('serial')
     .executeTakeFirst();
-  if (added === undefined) await requireSamePlace(trx, place);
+  if (added === undefined) await correctPlace(trx, place, stratum);
+  await voidTokens(trx, place, times.now);
   const token = randomBytes(32).toString('base64url');
   await trx
     .insertInto('enrolment_tokens')
@@ -60,18 +66,52 @@ async function stratumOf(trx: Transaction<Database>, place: Place): Promise<stri
   return `${place.hardware}/${site.type}/${site.region}`;
 }
 
-/** A second token is for the same charger: with a lost key, or a token that was never used. */
-async function requireSamePlace(trx: Transaction<Database>, place: Place): Promise<void> {
+/** One that has enrolled stays where it is; of one that never has, nothing is known but what people typed. */
+async function correctPlace(trx: Transaction<Database>, place: Place, stratum: string): Promise<void> {
   const known = await lockCharger(trx, place);
+  if (known.state === 'ACTIVE' || known.enrolled_at !== null) {
+    requireSamePlace(known, place);
+    return;
+  }
+  const { organisation, serial, product, hardware, site } = place;
+  const isOther = known.product !== product || known.hardware !== hardware;
+  await trx
+    .updateTable('chargers')
+    .set({ state: 'EXPECTED', product, hardware, site, stratum, replaced_by: null })
+    // What it was adopted with was said of another charger.
+    .$if(isOther, (update) =>
+      update.set({ running_sha256: null, running_version: null, running_security_version: null }),
+    )
+    .where('organisation', '=', organisation)
+    .where('serial', '=', serial)
+    .execute();
+}
+
+/** A second token for a charger that enrolled is for the same charger, with a lost key. */
+function requireSamePlace(known: Row<'chargers'>, place: Place): void {
   if (known.state === 'RETIRED') {
     throw new ApiError('WRONG_STATUS', `${place.serial} is retired.`, { pointer: '/serial' });
   }
   for (const field of ['product', 'hardware', 'site'] as const) {
     if (known[field] === place[field]) continue;
-    throw new ApiError('ALREADY_EXISTS', `${place.serial} is known with ${field} ${known[field]}.`, {
+    throw new ApiError('ALREADY_EXISTS', `${place.serial} is enrolled with ${field} ${known[field]}.`, {
       pointer: `/${field}`,
     });
   }
+}
+
+async function voidTokens(
+  trx: Transaction<Database>,
+  { organisation, serial }: { organisation: string; serial: string },
+  now: Date,
+): Promise<void> {
+  await trx
+    .updateTable('enrolment_tokens')
+    .set({ used_at: now })
+    .where('organisation', '=', organisation)
+    .where('serial', '=', serial)
+    .where('used_at', 'is', null)
+    .execute();
 }
 
 /** @throws ApiError `NOT_FOUND` */
@@ -110,13 +150,7 @@ export async function retireCharger(
     .where('organisation', '=', name.organisation)
     .where('serial', '=', name.serial)
     .execute();
-  await trx
-    .updateTable('enrolment_tokens')
-    .set({ used_at: now })
-    .where('organisation', '=', name.organisation)
-    .where('serial', '=', name.serial)
-    .where('used_at', 'is', null)
-    .execute();
+  await voidTokens(trx, name, now);
   await skipAssignments(trx, name, now);
   return charger;
 }

@@ -171,6 +171,7 @@ export class TestService {
         serial,
         site: `site-${Math.floor(i / 4)}`,
         state: 'ACTIVE' as const,
+        enrolled_at: at,
         baseline,
       };
       await this.db

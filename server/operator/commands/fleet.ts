@@ -21,7 +21,20 @@ interface Token {
   serial: string;
   token: string;
   expiresAt: string;
+  note: string | null;
 }
+
+interface Adoption {
+  adopted: number;
+  leftAlone: { serial: string; because: keyof typeof LEFT_ALONE }[];
+}
+
+const LEFT_ALONE = {
+  RETIRED: 'is retired',
+  OTHER_VERSION: 'reports another version',
+  DIGEST_KNOWN: 'has said which image it runs',
+  OTHER_HARDWARE: 'is of hardware that the release does not fit',
+} as const;
 
 interface ChargerDetail extends Charger {
   enrolledAt: string | null;
@@ -42,33 +55,45 @@ function token(context: CommandContext): Command {
     hardware: string;
     site: string;
     hours: number;
+    newHardware?: boolean;
     reason: string;
   };
-  return newCommand('token <serial...>', 'Make one-time enrolment tokens, each bound to a serial number', [
-    'fleet token DC150-0001 --product acme.dc150 --hardware dc150-r2 --site berlin-depot',
-  ])
+  return newCommand(
+    'token <serial...>',
+    'Make one-time enrolment tokens, each bound to a serial number; another one corrects or replaces a token that is not used yet',
+    ['fleet token DC150-0001 --product acme.dc150 --hardware dc150-r2 --site berlin-depot'],
+  )
     .requiredOption('--product <id>', 'product, e.g. acme.dc150')
     .requiredOption('--hardware <id>', 'hardware, e.g. dc150-r2')
     .requiredOption('--site <id>', 'where it stands')
     .option('--hours <n>', 'how long the token counts', wholeNumber('--hours'), 72)
+    .option('--new-hardware', 'the product comes on it, though no release fits it yet')
     .option('--reason <text>', 'why; for the audit log', 'new charger')
-    .action((serials: string[], { product, hardware, site, hours, reason, ...options }: Options) =>
-      run(context, options, async ({ service }) => {
+    .action((serials: string[], { newHardware = false, reason, credential, json, ...place }: Options) =>
+      run(context, { credential, json }, async ({ service }) => {
         const tokens: Token[] = [];
         for (const serial of serials) {
-          tokens.push(
-            await service.post<Token>('/fleet/tokens', { serial, product, hardware, site, hours, reason }),
-          );
+          tokens.push(await service.post<Token>('/fleet/tokens', { serial, ...place, newHardware, reason }));
         }
         return {
           json: { tokens },
           lines: [
-            ...tokens.map((made) => `${made.serial}  ${made.token}  until ${when(made.expiresAt)}`),
+            ...tokens.map(tokenLine),
             'Each is shown this once. On the charger: tidegate-charger enrol --token …',
+            ...noteLines(tokens),
           ],
         };
       }),
     );
+}
+
+function tokenLine({ serial, token: secret, expiresAt }: Token): string {
+  return `${serial}  ${secret}  until ${when(expiresAt)}`;
+}
+
+function noteLines(tokens: Token[]): string[] {
+  const notes = new Set(tokens.flatMap(({ note }) => (note === null ? [] : [note])));
+  return [...notes].map((note) => `Note: ${note}`);
 }
 
 function list(context: CommandContext): Command {
@@ -137,35 +162,46 @@ function adopt(context: CommandContext): Command {
     .action((serials: string[], { product, version, reason, ...options }: Options) =>
       run(context, options, async ({ service }) => {
         const named = serials.length === 0 ? {} : { serials };
-        const done = await service.post<{ adopted: number }>('/fleet/adopt', {
-          product,
-          version,
-          reason,
-          ...named,
-        });
-        return { json: done, lines: [`Chargers adopted: ${done.adopted}. They run ${product} ${version}.`] };
+        const body = { product, version, reason, ...named };
+        const done = await service.post<Adoption>('/fleet/adopt', body);
+        return {
+          json: done,
+          lines: [
+            done.adopted === 0
+              ? 'No charger was adopted.'
+              : `Chargers adopted: ${done.adopted}. They run ${product} ${version}.`,
+            ...done.leftAlone.map(({ serial, because }) => `Left alone: ${serial} ${LEFT_ALONE[because]}.`),
+          ],
+        };
       }),
     );
 }
 
 function replace(context: CommandContext): Command {
-  type Options = CommonOptions & { with: string; hardware?: string; hours: number; reason: string };
+  type Options = CommonOptions & {
+    with: string;
+    hardware?: string;
+    newHardware?: boolean;
+    hours: number;
+    reason: string;
+  };
   return newCommand('replace <serial>', 'Retire a charger and expect another in its place', [
     'fleet replace DC150-0001 --with DC150-0100 --reason "burnt out"',
   ])
     .requiredOption('--with <serial>', 'serial number of the new charger')
     .option('--hardware <id>', 'hardware of the new one, when it differs')
+    .option('--new-hardware', 'the product comes on it, though no release fits it yet')
     .option('--hours <n>', 'how long its token counts', wholeNumber('--hours'), 72)
     .requiredOption('--reason <text>', 'why; for the audit log')
-    .action((serial: string, { with: successor, hardware, hours, reason, ...options }: Options) =>
-      run(context, options, async ({ service }) => {
-        const body = { with: successor, hardware, hours, reason };
+    .action((serial: string, { credential, json, ...body }: Options) =>
+      run(context, { credential, json }, async ({ service }) => {
         const made = await service.post<Token>(`/fleet/${encodeURIComponent(serial)}/replace`, body);
         return {
           json: made,
           lines: [
             `${serial} is retired; ${made.serial} is expected in its place.`,
-            `${made.serial}  ${made.token}  until ${when(made.expiresAt)}`,
+            tokenLine(made),
+            ...noteLines([made]),
           ],
         };
       }),
@@ -180,7 +216,10 @@ function retire(context: CommandContext): Command {
     .action((serial: string, { reason, ...options }: CommonOptions & { reason: string }) =>
       run(context, options, async ({ service }) => {
         const done = await service.post(`/fleet/${encodeURIComponent(serial)}/retire`, { reason });
-        return { json: done, lines: [`${serial} is retired. Its certificate no longer counts.`] };
+        return {
+          json: done,
+          lines: [`${serial} is retired. Its certificate and its unused tokens no longer count.`],
+        };
       }),
     );
 }

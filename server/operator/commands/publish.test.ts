@@ -98,7 +98,7 @@ test('an error says what happened and what to do, and its code once', async () =
   for (const [code, exit, args] of cases) {
     const { err, json, ...ran } = await typing.run('alice', ...args);
     expect([ran.exit, json.error?.code, err]).toEqual([exit, code, []]);
-    const { title = '', detail = '' } = json.error as unknown as { title: string; detail: string };
+    const { title, detail } = json.error as unknown as { title: string; detail: string };
     const said = (await typing.say('alice', ...args)).err.join('\n');
     expect(said).toContain(title);
     expect(said.split(code)).toHaveLength(2);

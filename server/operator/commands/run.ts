@@ -14,8 +14,8 @@ export interface Result {
 }
 
 export interface CommonOptions {
-  credential?: string;
-  json?: boolean;
+  credential?: string | undefined;
+  json?: boolean | undefined;
 }
 
 export interface Session {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ApiError } from '../../http/index.ts';
 import { expectCharger, retireCharger } from '../charger-changes.ts';
 import { audited } from '../change.ts';
 import { type Call, defineRoute, type Route } from '../route.ts';
@@ -11,6 +12,9 @@ const DEFAULT_TOKEN_HOURS = 72;
 const LONGEST_TOKEN_HOURS = 90 * 24;
 
 const hours = z.number().min(0.1).max(LONGEST_TOKEN_HOURS).default(DEFAULT_TOKEN_HOURS);
+const newHardware = z.boolean().default(false).meta({
+  description: 'The product comes on this hardware, though no release of it fits yet.',
+});
 const token = z.object({
   serial: z.string(),
   product: z.string(),
@@ -18,6 +22,7 @@ const token = z.object({
   site: z.string(),
   token: z.string().meta({ description: 'Shown this once.' }),
   expiresAt: time,
+  note: z.string().nullable().meta({ description: 'What could not be checked.' }),
 });
 
 export const fleetChangeRoutes: Route[] = [
@@ -26,20 +31,20 @@ export const fleetChangeRoutes: Route[] = [
     path: '/fleet/tokens',
     permission: 'fleet.write',
     summary: 'Make a one-time enrolment token for a serial number',
-    body: z.strictObject({ serial, product, hardware, site: siteId, hours }),
+    body: z.strictObject({ serial, product, hardware, site: siteId, hours, newHardware }),
     answer: token,
     status: 201,
     secret: true,
     handle: async (call) => {
       const { organisation } = call.operator;
-      const { hours: life, ...rest } = call.body;
-      await requireProduct(call.deps.db, organisation, rest.product);
+      const { hours: life, newHardware: isNew, ...rest } = call.body;
+      const note = await checkHardware(call, rest, isNew);
       const place = { organisation, ...rest };
       const made = await audited(call, async (trx) => ({
         value: await expectCharger(trx, place, call.operator.name, lifeOf(call, life)),
         audit: { action: 'fleet.token', subject: rest.serial, detail: call.body },
       }));
-      return { body: { ...rest, token: made.token, expiresAt: made.expiresAt.toISOString() } };
+      return { body: { ...rest, token: made.token, expiresAt: made.expiresAt.toISOString(), note } };
     },
   }),
   defineRoute({
@@ -60,6 +65,14 @@ export const fleetChangeRoutes: Route[] = [
       product: z.string(),
       version: z.string(),
       sha256: z.string(),
+      leftAlone: z
+        .array(
+          z.object({
+            serial: z.string(),
+            because: z.enum(['RETIRED', 'OTHER_VERSION', 'DIGEST_KNOWN', 'OTHER_HARDWARE']),
+          }),
+        )
+        .meta({ description: 'The first 100 that were named, or report the version, and were not adopted.' }),
     }),
     handle: async (call) => ({ body: await adopt(call, call.body) }),
   }),
@@ -89,14 +102,14 @@ export const fleetChangeRoutes: Route[] = [
     permission: 'fleet.write',
     summary: 'Retire a charger and expect another in its place',
     params: z.object({ serial }),
-    body: z.strictObject({ with: serial, hardware: hardware.optional(), hours }),
+    body: z.strictObject({ with: serial, hardware: hardware.optional(), hours, newHardware }),
     answer: token,
     status: 201,
     secret: true,
     handle: async (call) => {
       const { organisation } = call.operator;
       const successor = call.body.with;
-      const { place, made } = await audited(call, async (trx) => {
+      const { place, made, note } = await audited(call, async (trx) => {
         const old = await retireCharger(trx, { organisation, ...call.params }, successor, new Date(call.now));
         const place = {
           serial: successor,
@@ -104,16 +117,39 @@ export const fleetChangeRoutes: Route[] = [
           hardware: call.body.hardware ?? old.hardware,
           site: old.site,
         };
-        const life = lifeOf(call, call.body.hours);
-        const made = await expectCharger(trx, { organisation, ...place }, call.operator.name, life);
+        const { hours: life, newHardware: isNew } = call.body;
+        const isOther = place.hardware !== old.hardware;
+        const note = isOther ? await checkHardware(call, place, isNew) : null;
+        const times = lifeOf(call, life);
+        const made = await expectCharger(trx, { organisation, ...place }, call.operator.name, times);
         const audit = { action: 'fleet.replace', subject: call.params.serial, detail: { ...call.body } };
-        return { value: { place, made }, audit };
+        return { value: { place, made, note }, audit };
       });
-      return { body: { ...place, token: made.token, expiresAt: made.expiresAt.toISOString() } };
+      return { body: { ...place, token: made.token, expiresAt: made.expiresAt.toISOString(), note } };
     },
   }),
 ];
 
 function lifeOf(call: Pick<Call<unknown, unknown, unknown>, 'now'>, life: number) {
   return { now: new Date(call.now), expiresAt: new Date(call.now + life * HOUR_MS) };
+}
+
+/**
+ * A charger whose hardware is misspelt would enrol, and then never be offered anything.
+ * @returns what could not be checked, in words.
+ * @throws ApiError `PRODUCT_UNKNOWN`, `HARDWARE_UNKNOWN`
+ */
+async function checkHardware(
+  call: Pick<Call<unknown, unknown, unknown>, 'deps' | 'operator'>,
+  place: { product: string; hardware: string },
+  isNew: boolean,
+): Promise<string | null> {
+  const known = await requireProduct(call.deps.db, call.operator.organisation, place.product);
+  if (known.hardware.includes(place.hardware)) return null;
+  if (known.hardware.length === 0) {
+    return `${place.product} has no release yet that could tell whether ${place.hardware} is right.`;
+  }
+  if (isNew) return `No release of ${place.product} fits ${place.hardware} yet.`;
+  const fits = `${place.product} comes on ${known.hardware.join(', ')}, not on ${place.hardware}.`;
+  throw new ApiError('HARDWARE_UNKNOWN', fits, { pointer: '/hardware' });
 }
