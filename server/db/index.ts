@@ -12,3 +12,4 @@ export {
 } from './moves.ts';
 export { removeEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/index.ts';
 export { PgRolloutStore } from './rollouts/store.ts';
+export { unheard, type Unheard } from './rollouts/unheard.ts';

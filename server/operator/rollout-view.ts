@@ -1,6 +1,8 @@
 /** A rollout as people read it. */
 import { z } from 'zod';
 import { ASSIGNMENT_STATES, type Observation, type Rollout } from '@tidegate/rollout/core';
+import type { Unheard } from '../db/index.ts';
+import { waitsOf } from './rollout-waits.ts';
 import { time } from './schemas.ts';
 
 const approval = z.object({ by: z.string(), at: time, reason: z.string() });
@@ -60,6 +62,7 @@ export const rolloutView = rolloutSummary.extend({
   evidence: evidence.nullable(),
   unreturned: z.number().int().meta({ description: 'Chargers that could not go back.' }),
   waitingFor: z.enum(['approval', 'gate']).nullable().meta({ description: 'Whether it waits for a person.' }),
+  waits: z.array(z.string()).meta({ description: 'What has to happen before it goes on by itself.' }),
   plan: z.unknown(),
 });
 
@@ -83,6 +86,7 @@ export function viewOf(
   rollout: Rollout,
   revision: number,
   observation: Observation,
+  silent?: Unheard,
 ): z.input<typeof rolloutView> {
   return {
     ...summaryOf(rollout, revision),
@@ -109,6 +113,7 @@ export function viewOf(
     evidence: rollout.evidence === null ? null : evidenceOf(rollout.evidence),
     unreturned: rollout.unreturned,
     waitingFor: waitingFor(rollout),
+    waits: waitsOf(rollout, observation, silent),
     plan: rollout.plan,
   };
 }

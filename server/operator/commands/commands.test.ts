@@ -83,6 +83,7 @@ describe('the way of a release', () => {
     expect((await run('bob', 'rollout', 'approve', id, '--reason', 'good')).json['status']).toBe('SCHEDULED');
     expect((await say('vera', 'rollout', 'why', id)).out).toEqual([
       'It is SCHEDULED.',
+      expect.stringMatching(/^It starts at 20/),
       'The detector has nothing to compare yet.',
     ]);
 

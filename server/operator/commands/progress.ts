@@ -29,7 +29,7 @@ export function describeRollout(rollout: RolloutView): string[] {
 }
 
 const HOLDS: Record<string, string> = {
-  NOBODY: 'chargers: none could be drawn; pause and resume it to draw again',
+  NOBODY: 'chargers: none could be drawn; it draws again each hour',
   EXPOSURE: 'reported charger-hours yet',
   CONTROL: 'reports of chargers without the release to compare with',
 };
@@ -58,6 +58,9 @@ export function figures(step: StepView): string {
   const underWay = UNDER_WAY.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   const parts = [`${counts.HEALTHY ?? 0}/${size} healthy`];
   if (underWay > 0) parts.push(`${underWay} under way`);
+  // Whoever was offline in a step that has passed is caught up when it is back.
+  if (step.status === 'PASSED' && counts.PENDING !== undefined)
+    parts.push(`${counts.PENDING} not reached yet`);
   for (const state of SHOWN) {
     const n = counts[state] ?? 0;
     if (n > 0) parts.push(`${n} ${state.toLowerCase().replace('_', ' ')}`);

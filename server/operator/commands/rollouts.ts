@@ -96,7 +96,8 @@ function show(context: CommandContext): Command {
   ]).action((id: string, options: CommonOptions) =>
     run(context, options, async ({ service }) => {
       const rollout = await load(service, id);
-      return { json: rollout, lines: [...describeRollout(rollout), ...progressOf(rollout)] };
+      const waits = rollout.waits.map((wait) => `  ${wait}`);
+      return { json: rollout, lines: [...describeRollout(rollout), ...progressOf(rollout), ...waits] };
     }),
   );
 }

@@ -9,7 +9,7 @@ interface Figures {
   exposure: number;
 }
 
-interface Why extends Pick<RolloutView, 'status' | 'evidence' | 'pausedBecause' | 'holding'> {
+interface Why extends Pick<RolloutView, 'status' | 'evidence' | 'pausedBecause' | 'holding' | 'waits'> {
   signals: {
     signal: string;
     m: number | null;
@@ -35,11 +35,12 @@ export function whyCommand(context: CommandContext): Command {
   );
 }
 
-function describe({ status, evidence, pausedBecause, holding, signals, hard, failed }: Why): string[] {
+function describe({ status, evidence, pausedBecause, holding, waits, signals, hard, failed }: Why): string[] {
   const lines = [`It is ${status}.`];
   if (evidence !== null) lines.push(`Halted: ${evidence.sentence}`);
   if (pausedBecause !== null) lines.push(`Paused: ${pausedBecause}`);
   if (holding !== null) lines.push(`Held: ${holding}`);
+  lines.push(...waits);
   if (hard.chargers > 0) {
     lines.push(`Hard events on ${hard.chargers} chargers at ${hard.sites} sites (${hard.code ?? ''}).`);
   }

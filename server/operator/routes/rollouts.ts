@@ -7,6 +7,8 @@ import { defineRoute, type Route } from '../route.ts';
 import { evidence, evidenceOf, rolloutSummary, rolloutView, summaryOf, viewOf } from '../rollout-view.ts';
 import { act, create, load, type PersonAction } from '../rollouts.ts';
 import { page, pageOf, product, rolloutId, text, time, toPage, version } from '../schemas.ts';
+import { unheard } from '../../db/index.ts';
+import { waitsOf } from '../rollout-waits.ts';
 
 const params = z.object({ id: rolloutId });
 
@@ -26,6 +28,7 @@ const why = z.object({
   evidence: evidence.nullable(),
   pausedBecause: z.string().nullable(),
   holding: z.string().nullable(),
+  waits: z.array(z.string()).meta({ description: 'What has to happen before it goes on by itself.' }),
   signals: z
     .array(
       z.object({
@@ -128,7 +131,8 @@ export const rolloutRoutes: Route[] = [
     handle: async (call) => {
       const { rollout, revision } = await load(call, call.params.id);
       const observation = await call.deps.store.observe(rollout, call.now);
-      return { body: viewOf(rollout, revision, observation), etag: String(revision) };
+      const silent = await unheard(call.deps.db, rollout);
+      return { body: viewOf(rollout, revision, observation, silent), etag: String(revision) };
     },
   }),
   defineRoute({
@@ -172,6 +176,7 @@ export const rolloutRoutes: Route[] = [
           evidence: rollout.evidence === null ? null : evidenceOf(rollout.evidence),
           pausedBecause: rollout.pausedBecause,
           holding: rollout.holding,
+          waits: waitsOf(rollout, observation, await unheard(call.deps.db, rollout)),
           signals: verdict.signals.map(({ signal, m, threshold, treated, control, expected }) => ({
             signal,
             m: Number.isFinite(m) ? m : null,
