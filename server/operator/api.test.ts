@@ -275,6 +275,39 @@ describe('a rollout', () => {
     await service.post('bob', `/rollouts/${id}/cancel`, { reason });
   });
 
+  test('waits for the end of another of its product, also when both are made at one moment', async () => {
+    const id = await newRollout();
+    const draft = await newRollout('alice', { draft: true });
+    const before = await service.state();
+    for (const [path, body] of [
+      ['/rollouts', { product: PRODUCT, version: '1.0.0', plan: PLAN, reason }],
+      [`/rollouts/${draft}/submit`, { reason }],
+    ] as const) {
+      const refused = await service.post('bob', path, body);
+      expect([refused.status, refused.body.code]).toEqual([409, 'ROLLOUT_LIVE']);
+      expect(refused.body['detail']).toContain(id);
+    }
+    expect(await service.state()).toEqual(before);
+    await service.post('bob', `/rollouts/${id}/cancel`, { reason });
+    expect((await service.post('bob', `/rollouts/${draft}/submit`, { reason })).status).toBe(200);
+    await service.post('bob', `/rollouts/${draft}/cancel`, { reason });
+
+    const body = { product: PRODUCT, version: '1.0.0', plan: PLAN, reason };
+    const made = await Promise.all(Array.from({ length: 6 }, () => service.post('alice', '/rollouts', body)));
+    const live = await service.db
+      .selectFrom('rollouts')
+      .select('id')
+      .where('status', 'in', ['DRAFT', 'AWAITING_APPROVAL'])
+      .execute();
+    const ids = made.filter(({ status }) => status === 201).map((answer) => answer.body['id']);
+    expect(live.map((row) => row.id)).toEqual(ids);
+    expect(ids).toHaveLength(1);
+    for (const { status, body: told } of made) {
+      if (status !== 201) expect(['ROLLOUT_LIVE', 'CONFLICT']).toContain(told.code);
+    }
+    await service.post('bob', `/rollouts/${String(ids[0])}/cancel`, { reason });
+  });
+
   test('a draft stays one until it is submitted', async () => {
     const id = await newRollout('alice', { draft: true });
     expect((await service.post('bob', `/rollouts/${id}/approve`, { reason })).body.code).toBe(

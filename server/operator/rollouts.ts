@@ -84,7 +84,7 @@ function planInvalid(problems: PlanProblem[]): ApiError {
 }
 
 /** With an `Idempotency-Key` the id follows from it, so that a repetition finds the rollout instead of making another. */
-function newId(call: AnyCall): string {
+export function newId(call: AnyCall): string {
   const day = new Date(call.now).toISOString().slice(0, 10).replaceAll('-', '');
   const { organisation, name } = call.operator;
   const key = call.idempotencyKey;

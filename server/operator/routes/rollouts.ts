@@ -5,6 +5,7 @@ import { ASSIGNMENT_STATES } from '@tidegate/rollout/core';
 import { followRollout } from '../events.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { evidence, evidenceOf, rolloutSummary, rolloutView, summaryOf, viewOf } from '../rollout-view.ts';
+import { createAndSubmit, submit } from '../one-at-a-time.ts';
 import { act, create, load, type PersonAction } from '../rollouts.ts';
 import { page, pageOf, product, rolloutId, text, time, toPage, version } from '../schemas.ts';
 import { unheard } from '../../db/index.ts';
@@ -114,9 +115,8 @@ export const rolloutRoutes: Route[] = [
     answer: rolloutView,
     status: 201,
     handle: async (call) => {
-      const made = await create(call, call.body);
-      const submit = !call.body.draft && made.rollout.status === 'DRAFT';
-      const { rollout, revision } = submit ? await act(call, made.rollout.id, 'submit') : made;
+      const make = call.body.draft ? create : createAndSubmit;
+      const { rollout, revision } = await make(call, call.body);
       const observation = await call.deps.store.observe(rollout, call.now);
       return { body: viewOf(rollout, revision, observation), etag: String(revision) };
     },
@@ -214,7 +214,9 @@ export const rolloutRoutes: Route[] = [
       body: z.strictObject({}),
       answer: rolloutView,
       handle: async (call) => {
-        const { rollout, revision } = await act(call, call.params.id, action as PersonAction);
+        const { id } = call.params;
+        const { rollout, revision } =
+          action === 'submit' ? await submit(call, id) : await act(call, id, action as PersonAction);
         const observation = await call.deps.store.observe(rollout, call.now);
         return { body: viewOf(rollout, revision, observation), etag: String(revision) };
       },
