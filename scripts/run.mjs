@@ -1,6 +1,7 @@
 // The one way in for `npm run …` and `npm test`. Plain JavaScript, because it runs on whatever Node the machine has (≥ 20) before the
 // pinned one is there. It installs what is missing, once, and hands over to the pinned runtime.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import process from 'node:process';
@@ -20,7 +21,16 @@ const COMMANDS = {
   },
   test: (args) => {
     installSystemPackages(
-      ['redis-server', 'rauc', 'mksquashfs', 'dbus-daemon', 'swupdate', 'softhsm2-util', 'chromium'],
+      [
+        'redis-server',
+        'rauc',
+        'mksquashfs',
+        'dbus-daemon',
+        'swupdate',
+        'softhsm2-util',
+        'pkcs11-tool',
+        'chromium',
+      ],
       'the tests',
     );
     return node(['scripts/test.mjs', ...args]);
@@ -33,13 +43,28 @@ const COMMANDS = {
   'tidegate-charger': (args) => node([path.join(root, 'tidegate-charger.ts'), ...args], standing),
 };
 
-/** Runs the pinned Node; its folder goes first in PATH, so that whatever it starts runs on it too. */
+/** Runs the pinned Node; its folder goes first in PATH, so that whatever it starts runs on it too. Resolves with its exit code. */
 function node(args, cwd = root) {
   const executable = pinnedNode(root);
   const env = { ...process.env, PATH: `${path.dirname(executable)}${path.delimiter}${process.env.PATH}` };
-  const result = spawnSync(executable, args, { cwd, env, stdio: 'inherit' });
-  if (result.error) throw result.error;
-  return result.status ?? 1;
+  const child = spawn(executable, args, { cwd, env, stdio: 'inherit' });
+  outlive(child);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
+  });
+}
+
+/**
+ * A signal ends the child, and this process only after it: a prompt that is back while the child still cleans up is a lie. Ctrl-C
+ * at a terminal reaches the child by itself; passing it on as well would make it two, and a second one means "at once".
+ */
+function outlive(child) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    });
+  }
 }
 
 const [name = '', ...args] = process.argv.slice(2);
@@ -49,4 +74,4 @@ if (command === undefined) {
   process.exit(2);
 }
 installDependencies(root);
-process.exit(command(args));
+process.exit(await command(args));

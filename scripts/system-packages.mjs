@@ -12,6 +12,7 @@ const PACKAGE_OF = {
   'dbus-daemon': 'dbus',
   swupdate: 'swupdate',
   'softhsm2-util': 'softhsm2',
+  'pkcs11-tool': 'opensc',
   chromium: 'chromium',
 };
 

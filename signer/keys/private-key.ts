@@ -1,4 +1,5 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { checkedSigner } from './checked.ts';
 import { publicKeyOf, type Scheme, type Signer } from './signer.ts';
 
 /** A signer whose private key is in this process. */
@@ -19,5 +20,8 @@ export function generateKey(scheme: Scheme = 'ed25519'): PrivateKey {
 export function privateKeyOf(privateKey: KeyObject): PrivateKey {
   const known = publicKeyOf(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString());
   const digest = known.scheme === 'ed25519' ? null : 'sha256';
-  return { ...known, privateKey, sign: (bytes) => Promise.resolve(sign(digest, bytes, privateKey)) };
+  const signer = checkedSigner(known, `key ${known.keyId.slice(0, 8)}`, (bytes) =>
+    Promise.resolve(sign(digest, bytes, privateKey)),
+  );
+  return { ...signer, privateKey };
 }
