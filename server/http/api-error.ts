@@ -71,7 +71,7 @@ export const API_ERRORS = {
     status: 409,
     advice: 'This makes no sense in the present status. Look at it, then decide again.',
   },
-  AUTHOR_CANNOT_APPROVE: { status: 403, advice: 'Somebody other than the author has to approve this.' },
+  AUTHOR_CANNOT_APPROVE: { status: 403, advice: 'Ask somebody other than the author to approve this.' },
   NOT_INDEPENDENT: {
     status: 403,
     advice:
@@ -81,7 +81,7 @@ export const API_ERRORS = {
     status: 409,
     advice: 'Nobody could add people any more. Add another admin first, then revoke this one.',
   },
-  ALREADY_APPROVED: { status: 409, advice: 'You have approved this already; another person is needed.' },
+  ALREADY_APPROVED: { status: 409, advice: 'You have approved this already. Ask another person.' },
   ROLLOUT_LIVE: {
     status: 409,
     advice:

@@ -19,6 +19,8 @@ Examples:
   $ TIDEGATE_PORT=9443 tidegate start --json
   $ DATABASE_URL=postgresql://tidegate@db/tidegate REDIS_URL=redis://queue:6379 tidegate start
 
+A signal (Ctrl-C, SIGTERM) stops it in order, also before it is ready; a second one at once.
+
 Exit codes: 0 stopped by a signal, 1 could not start or ended by itself.`;
 
 /** `tidegate start`: runs until SIGTERM or SIGINT, or until the service ends by itself. */
@@ -45,15 +47,26 @@ async function run(context: CommandContext, json: boolean): Promise<Error | unde
   // On a terminal the log would bury the one line that matters.
   const beside = process.stderr.isTTY ? join(given.folder, 'service.log') : undefined;
   const config = { ...given, logFile: given.logFile ?? beside };
-  const signals = awaitSignal();
-  const service = await startService(config, openLog(config.logFile));
-  context.out(json ? JSON.stringify(place(service, config.home)) : sentence(service));
-  const asked = signals.then(() => service.stop());
-  const failure = await service.ended;
-  if (failure === undefined) await asked;
-  // An open channel would keep the process.
-  if (process.connected) process.disconnect();
-  return failure;
+  const stop = stopSignal();
+  try {
+    const service = await startService(config, openLog(config.logFile), stop);
+    context.out(json ? JSON.stringify(place(service, config.home)) : sentence(service));
+    return await endOf(service, stop);
+  } catch (error) {
+    // Asked to stop before it was ready: it has stopped, and that is all.
+    if (error === stop.reason) return undefined;
+    throw error;
+  } finally {
+    // An open channel would keep the process.
+    if (process.connected) process.disconnect();
+  }
+}
+
+function endOf(service: RunningService, stop: AbortSignal): Promise<Error | undefined> {
+  const end = (): void => void service.stop();
+  stop.addEventListener('abort', end);
+  if (stop.aborted) end();
+  return service.ended;
 }
 
 function place(service: RunningService, home: string): Record<string, unknown> {
@@ -64,23 +77,21 @@ function sentence(service: RunningService): string {
   return `Tidegate is ready for ${service.organisation} at ${service.url} (operators: tidegate fleet list; readiness: ${service.url}/readyz; stop: Ctrl-C).`;
 }
 
-/** The first signal asks for an orderly stop; a second one, for people in a hurry, ends the process at once. */
-function awaitSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (asked) process.exit(1);
-        asked = true;
-        resolve();
-      });
-    }
-    // Started by a program over a channel: the service ends with it, however it ends.
-    if (process.send === undefined) return;
-    process.once('disconnect', () => resolve());
-    // It may have ended before anybody listened.
-    if (!process.connected) resolve();
-  });
+/**
+ * Aborted by the first signal, which asks for an orderly stop, also of a start under way; a second one, for people in a hurry, ends the
+ * process at once.
+ */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(1);
+      stop.abort();
+    });
+  }
+  // Started by a program over a channel: the service ends with it, however it ends.
+  if (process.send !== undefined) process.once('disconnect', () => stop.abort());
+  return stop.signal;
 }
 
 function complain(context: CommandContext, error: unknown, json: boolean): void {

@@ -21,8 +21,10 @@ export async function openDatabases(
   log: Logger,
   closing: Closing,
   fail: (error: Error) => void,
+  signal: AbortSignal,
 ): Promise<Databases> {
   const url = config.databaseUrl ?? (await startPostgres(join(config.folder, 'postgres'), closing, fail));
+  signal.throwIfAborted();
   const db = openDatabase(url, {
     connections: CONNECTIONS,
     onLostConnection: (error) =>
@@ -31,7 +33,8 @@ export async function openDatabases(
   closing.push(() => db.destroy());
   const ran = await migrate(db);
   if (ran.length > 0) log.info({ migrations: ran }, 'The database was migrated.');
-  const doorbell = await openDoorbell(config.redisUrl, url, log);
+  signal.throwIfAborted();
+  const doorbell = await openDoorbell(config.redisUrl, url, log, signal);
   closing.push(() => doorbell.close());
   return { db, doorbell };
 }
@@ -57,9 +60,10 @@ async function openDoorbell(
   redisUrl: string | undefined,
   databaseUrl: string,
   log: Logger,
+  signal: AbortSignal,
 ): Promise<QueueDoorbell> {
   if (redisUrl === undefined) return postgresDoorbell(databaseUrl, log);
-  return redisDoorbell(redisUrl, log).catch((cause: unknown) => {
+  return redisDoorbell(redisUrl, log, signal).catch((cause: unknown) => {
     throw new StartError('QUEUE_UNREACHABLE', 'REDIS_URL', { cause });
   });
 }

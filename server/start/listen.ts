@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:https';
-import type { RequestListener } from 'node:http';
+import { type RequestListener, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
+import { ApiError, problemOf } from '../http/index.ts';
 import { StartError } from './errors.ts';
 
 /** The longest upload over a slow line; bodies of other requests have limits of their own. */
@@ -46,15 +47,24 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy();
     return;
   }
-  const body = JSON.stringify({
-    title: 'Bad Request',
-    status: 400,
-    code: 'REQUEST_MALFORMED',
-    detail: 'The request is not well-formed HTTP, or ended before its announced length.',
-  });
+  const problem = problemOf(malformed(error.code));
+  const body = JSON.stringify(problem);
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+/** By the words of Node's parser. */
+function malformed(code: string | undefined): ApiError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new ApiError('HEADERS_TOO_LARGE', 'The headers are longer than 16 KiB.');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new ApiError('REQUEST_TIMEOUT', 'The request did not arrive in time.');
+    default:
+      return new ApiError('REQUEST_MALFORMED', 'Not well-formed HTTP, or ended before its announced length.');
+  }
 }
 
 function listenError(error: NodeJS.ErrnoException, port: number): StartError {

@@ -21,6 +21,7 @@ import { openLog } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { periodicTasks } from './periodic.ts';
 import { readiness } from './readiness.ts';
+import { claimState } from './running.ts';
 import { serverCertificate } from './tls.ts';
 
 export interface RunningService {
@@ -38,11 +39,13 @@ const GRACE_MS = 5_000;
 
 /**
  * Starts the service and resolves when it is ready.
+ * @param signal ends the start before it is done: at the next step, with the signal's reason.
  * @throws StartError, DatabaseError, KeyError, AuthorityError; whatever was started by then is stopped again.
  */
 export async function startService(
   config: ServiceConfig,
   log: Logger = openLog(config.logFile),
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<RunningService> {
   const closing: Closing = [];
   let stopped: Promise<void> | undefined;
@@ -53,12 +56,14 @@ export async function startService(
     void stop().then(() => end(error));
   };
   try {
-    const port = await compose(config, log, closing, fail);
+    const port = await compose(config, log, closing, fail, signal);
     const url = `https://localhost:${port}`;
     log.info({ url, organisation: config.organisation }, 'Ready.');
     return { url, organisation: config.organisation, ended, stop: () => stop().then(() => end(undefined)) };
   } catch (error) {
     await stop();
+    // What failed because it was cut short is no failure.
+    signal.throwIfAborted();
     throw error;
   }
 }
@@ -69,13 +74,16 @@ async function compose(
   log: Logger,
   closing: Closing,
   fail: (error: Error) => void,
+  signal: AbortSignal,
 ): Promise<number> {
   const { organisation, folder } = config;
   const clock = openClock(config, log);
   const metrics = createMetrics();
   const front = createApp(log, metrics);
 
-  // The port first: a second service on it is refused before it touches anything.
+  // The folder first, then the port: a second service on either is refused before it touches anything.
+  const claim = await claimState(folder);
+  closing.push(() => claim.release());
   const authority = await DeviceAuthority.open(join(folder, 'ca'), systemClock);
   const tls = async () => ({
     ...(await serverCertificate(join(folder, 'tls'), authority, systemClock.now())),
@@ -84,16 +92,21 @@ async function compose(
   const { server, port } = await listen(front.app, await tls(), config.port);
   const stopServing = (): Promise<void> => stopListening(server, GRACE_MS);
   closing.push(stopServing);
+  await claim.listensOn(port);
+  signal.throwIfAborted();
 
-  const [{ db, doorbell }, keys] = await Promise.all([
-    openDatabases(config, log, closing, fail),
-    openOnlineKeys(join(folder, 'online')),
-  ]);
+  const opening = openOnlineKeys(join(folder, 'online'));
+  // A key that does not open is told below, once the databases are open and can be closed.
+  opening.catch(() => undefined);
+  const { db, doorbell } = await openDatabases(config, log, closing, fail, signal);
+  const keys = await opening;
+  signal.throwIfAborted();
   const blobs = fileBlobs(join(folder, 'tuf'));
   const store = new PgRolloutStore(db, clock);
   const staging = join(folder, 'staging');
   const publishing: PublishingDeps = { organisation, db, blobs, staging, keys, clock };
   await bootstrap(config, publishing, authority, log);
+  signal.throwIfAborted();
 
   const { director } = keys;
   const report = (error: unknown): void => log.error({ err: error }, 'Something failed behind a request.');

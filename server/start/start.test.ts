@@ -1,33 +1,31 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createRollout, parsePlan } from '@tidegate/rollout/core';
-import { signerCommands } from '@tidegate/signer/commands';
 import { type Image, ORGANISATION, PRODUCT, seedFleet } from '../../test/support/fleet.ts';
 import { emptyDatabase } from '../../test/support/postgres.ts';
 import { freePort, type TestRedis, testRedis, WITHOUT_REDIS } from '../../test/support/redis.ts';
-import { type Db, openDatabase, removeEmbeddedPostgres } from '../db/index.ts';
+import { type Db, openDatabase } from '../db/index.ts';
 import { postgresAccount } from '../db/embedded/account.ts';
 import { settle } from '../db/embedded/place.ts';
 import { loadConfig } from './config.ts';
 import { type RunningService, startService } from './service.ts';
+import { gone, TestState } from './state.fixture.ts';
 
 const silent = pino({ level: 'silent' });
 const running: RunningService[] = [];
+let state: TestState;
 let root: string;
 let home: string;
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'tidegate start '));
-  home = join(root, '.tidegate');
-  await init();
+  state = await TestState.init();
+  ({ root, home } = state);
 });
 
 afterEach(async () => {
@@ -35,8 +33,7 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await removeEmbeddedPostgres(join(home, 'service', 'postgres'));
-  await rm(root, { recursive: true, force: true });
+  await state.remove();
 });
 
 describe('with nothing configured', () => {
@@ -74,27 +71,17 @@ describe('with nothing configured', () => {
   });
 
   test('kill -9 takes PostgreSQL down; the next start goes on with the data', async () => {
-    const holder = join(import.meta.dirname, '../../test/support/service-holder.ts');
     const port = String(await freePort());
-    const env = {
-      PATH: process.env['PATH'],
-      TIDEGATE_HOME: home,
-      TIDEGATE_PORT: port,
-      TIDEGATE_LOG: join(root, 'log'),
-    };
-    const child = spawn(process.execPath, [holder], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-    const [line] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(JSON.parse(line.toString())).toMatchObject({
-      url: `https://localhost:${port}`,
-      organisation: 'acme',
-    });
+    const child = state.spawn({ TIDEGATE_PORT: port });
+    const [line] = (await child.ready) as [string];
+    expect(JSON.parse(line)).toMatchObject({ url: `https://localhost:${port}`, organisation: 'acme' });
     const db = await embeddedDatabase();
     const marks = await db
       .selectFrom('repository')
       .select(['root_version', 'targets_version'])
       .executeTakeFirst();
     await db.destroy();
-    const postmaster = await postmasterPid();
+    const postmaster = await state.postmaster();
     child.kill('SIGKILL');
     await gone(postmaster);
     const service = await start({});
@@ -108,7 +95,7 @@ describe('with nothing configured', () => {
 
   test('PostgreSQL that ends by itself ends the service, with a code', async () => {
     const service = await start({});
-    process.kill(await postmasterPid(), 'SIGINT');
+    process.kill(await state.postmaster(), 'SIGINT');
     expect(await service.ended).toMatchObject({ code: 'POSTGRES_LOST' });
   });
 });
@@ -203,28 +190,13 @@ describe('what cannot work is said with a code, and nothing is left running', ()
     await expect(start({ TIDEGATE_HOME: join(root, 'empty') })).rejects.toMatchObject({
       code: 'STATE_MISSING',
     });
-    const state = join(home, 'service', 'service.json');
-    const before = await readFile(state, 'utf8');
-    await writeFile(state, '{"organisation": 7}');
+    const file = join(home, 'service', 'service.json');
+    const before = await readFile(file, 'utf8');
+    await writeFile(file, '{"organisation": 7}');
     await expect(start({})).rejects.toMatchObject({ code: 'STATE_MALFORMED' });
-    await writeFile(state, before);
+    await writeFile(file, before);
   });
 });
-
-async function init(): Promise<void> {
-  const errors: string[] = [];
-  const commands = signerCommands({
-    out: () => undefined,
-    err: (line) => errors.push(line),
-    json: false,
-    env: { TIDEGATE_HOME: home },
-    cwd: root,
-    tty: false,
-    scryptCost: { N: 2 ** 10, r: 8, p: 1 },
-  });
-  await commands.find((command) => command.name() === 'init')?.parseAsync([], { from: 'user' });
-  expect(errors).toEqual([]);
-}
 
 async function start(env: Record<string, string>): Promise<RunningService> {
   const config = await loadConfig({ TIDEGATE_HOME: home, TIDEGATE_PORT: '0', ...env }, root);
@@ -248,18 +220,9 @@ function read(url: string, ca?: string): Promise<{ status: number; body: unknown
   });
 }
 
-async function postmasterPid(): Promise<number> {
-  const { data } = await settle(join(home, 'service', 'postgres'), postgresAccount());
-  return Number.parseInt(await readFile(join(data, 'postmaster.pid'), 'utf8'), 10);
-}
-
 async function embeddedDatabase(): Promise<Db> {
   const { socket } = await settle(join(home, 'service', 'postgres'), postgresAccount());
   return openDatabase(`postgresql://tidegate@/tidegate?host=${encodeURIComponent(socket)}`);
-}
-
-async function gone(pid: number): Promise<void> {
-  while (await stat(`/proc/${pid}`).catch(() => undefined)) await sleep(20);
 }
 
 /** A rollout that is due is found by the sweeper, rung, worked on, and its canary drawn. */
