@@ -1,9 +1,10 @@
 import type { CommandContext as SignerContext } from '@tidegate/signer/commands';
+import type { Terminal } from './picture.ts';
 
 /** The same for all rooms; on a terminal these commands also draw progress. */
 export interface CommandContext extends SignerContext {
-  /** Writes to the terminal as it is, with control characters. Standard error when left out. */
-  draw?: (text: string) => void;
+  /** Standard output when left out. */
+  terminal?: Terminal;
 }
 
 /**

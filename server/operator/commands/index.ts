@@ -29,5 +29,6 @@ export function operatorCommands(context: CommandContext): Command[] {
 }
 
 export { type CommandContext, CommandError, EXIT } from './context.ts';
+export { clip, columnsOf } from './clip.ts';
 export { serviceClient, type ServiceClient } from './client.ts';
 export { type Credential, loadCredential } from './credential.ts';

@@ -43,22 +43,34 @@ export function operatorCommand(context: CommandContext): Command {
         }
         return {
           json: { name, roles, file: path },
-          lines: [`Added ${name} (${roles.join(', ')}).`, `Hand over ${path}; the secret is nowhere else.`],
+          lines: [
+            `Added ${name} (${roles.join(', ')}).`,
+            `Hand over ${path}; the secret is nowhere else.`,
+            `Until somebody whom you did not add confirms it (tidegate operator confirm ${name}), an approval by ${name} counts as yours.`,
+          ],
         };
       }),
     );
   const list = newCommand('list', 'List operators', ['operator list']).action((options: CommonOptions) =>
     run(context, options, async ({ service }) => {
       const { items } = await service.get<{
-        items: { name: string; roles: string[]; createdAt: string; revokedAt: string | null }[];
+        items: {
+          name: string;
+          roles: string[];
+          createdAt: string;
+          revokedAt: string | null;
+          countsAs: string;
+        }[];
       }>('/operators');
       const rows = items.map((one) => [
         one.name,
         one.roles.join(', '),
         when(one.createdAt),
         when(one.revokedAt),
+        one.countsAs,
       ]);
-      return { json: { operators: items }, lines: table(['NAME', 'ROLES', 'ADDED', 'REVOKED'], rows) };
+      const head = ['NAME', 'ROLES', 'ADDED', 'REVOKED', 'COUNTS AS'];
+      return { json: { operators: items }, lines: table(head, rows) };
     }),
   );
   const revoke = newCommand('revoke <name>', "Refuse an operator's credential from now on", [
@@ -71,8 +83,18 @@ export function operatorCommand(context: CommandContext): Command {
         return { json: done, lines: [`${name}'s credential is refused from now on.`] };
       }),
     );
+  const confirm = newCommand('confirm <name>', 'Confirm that an added operator is a person of their own', [
+    'operator confirm dora --reason "met her"',
+  ])
+    .requiredOption('--reason <text>', 'how you know; for the audit log')
+    .action((name: string, { reason, ...options }: CommonOptions & { reason: string }) =>
+      run(context, options, async ({ service }) => {
+        const done = await service.post(`/operators/${encodeURIComponent(name)}/confirm`, { reason });
+        return { json: done, lines: [`${name}'s approvals count as their own from now on.`] };
+      }),
+    );
   const group = new Command('operator').description('People and machines that may call the service');
-  return group.addCommand(add).addCommand(list).addCommand(revoke);
+  return group.addCommand(add).addCommand(confirm).addCommand(list).addCommand(revoke);
 }
 
 async function openNew(path: string) {

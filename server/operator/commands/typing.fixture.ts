@@ -110,7 +110,11 @@ async function type(
     cwd: home,
     tty,
     exit: (code) => (ran.exit = code),
-    draw: (drawn) => (ran.drawn += drawn),
+    terminal: {
+      write: (drawn) => (ran.drawn += drawn),
+      size: () => ({ columns: 60, rows: 24 }),
+      onResize: () => () => undefined,
+    },
     clock: { now: () => NOW, sleep: () => Promise.resolve() },
     scryptCost: { N: 16, r: 1, p: 1 },
   };

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { RolloutView } from '../rollout-view.ts';
 import { CommandError, type CommandContext, EXIT } from './context.ts';
+import { picture, terminalOf } from './picture.ts';
 import { describeRollout, figures, progressOf } from './progress.ts';
 import { type CommonOptions, newCommand, type Result, run, type Session } from './run.ts';
 
@@ -17,8 +18,12 @@ export function watchCommand(context: CommandContext): Command {
     'rollout watch r-20261122-ab12cd --json   (one line for each change)',
   ]).action((id: string, options: CommonOptions) =>
     run(context, options, async (session) => {
-      const last = await follow(session, id, display(context, session));
-      return ended(session, last);
+      const shown = display(context, session);
+      try {
+        return ended(session, await follow(session, id, (view) => shown.show(view)));
+      } finally {
+        shown.end();
+      }
     }),
   );
 }
@@ -52,21 +57,25 @@ async function follow(session: Session, id: string, show: (view: RolloutView) =>
   }
 }
 
-function display(context: CommandContext, session: Session): (view: RolloutView) => void {
-  if (session.json) return (view) => context.out(JSON.stringify(view));
-  return session.interactive ? redraw(context) : changedLines(context);
+interface Display {
+  show(view: RolloutView): void;
+  end(): void;
+}
+
+function display(context: CommandContext, session: Session): Display {
+  if (session.interactive) return redraw(context);
+  const show = session.json
+    ? (view: RolloutView) => context.out(JSON.stringify(view))
+    : changedLines(context);
+  return { show, end: () => undefined };
 }
 
 /** Draws the whole picture over the one before. */
-function redraw(context: CommandContext): (view: RolloutView) => void {
-  const draw = context.draw ?? ((text: string) => process.stderr.write(text));
-  let height = 0;
-  return (view) => {
-    const lines = [...describeRollout(view), ...progressOf(view)];
-    const up = height === 0 ? '' : `\x1b[${height}A`;
-    // Lines of the earlier picture that this one no longer has are wiped too.
-    draw(`${up}\x1b[J${lines.join('\n')}\n`);
-    height = lines.length;
+function redraw(context: CommandContext): Display {
+  const drawn = picture(terminalOf(context));
+  return {
+    show: (view) => drawn.show([...describeRollout(view), ...progressOf(view)]),
+    end: () => drawn.end(),
   };
 }
 
