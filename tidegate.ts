@@ -1,7 +1,7 @@
 /** The `tidegate` command: every room's commands as one program. */
 import { Command } from 'commander';
 import { operatorCommands } from '@tidegate/server/operator/commands';
-import { startCommand } from '@tidegate/server/start/command';
+import { serviceCommands } from '@tidegate/server/start/commands';
 import { signerCommands, type CommandContext } from '@tidegate/signer/commands';
 import { endWithTheReader, explainExits, runProgram } from './command-line.ts';
 
@@ -29,7 +29,7 @@ An error is one line, "error <CODE>: what happened. What to do." With --json it 
   for (const command of [
     ...explainExits(signerCommands(context)),
     ...operatorCommands(context),
-    startCommand(context),
+    ...serviceCommands(context),
   ]) {
     mount(program, command);
   }

@@ -10,6 +10,11 @@ export {
   type AssignmentKey,
   type CountChange,
 } from './moves.ts';
-export { removeEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/index.ts';
+export {
+  embeddedPlace,
+  removeEmbeddedPostgres,
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from './embedded/index.ts';
 export { PgRolloutStore } from './rollouts/store.ts';
 export { unheard, type Unheard } from './rollouts/unheard.ts';

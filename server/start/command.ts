@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { CommandContext } from '@tidegate/signer/commands';
+import { complain } from './complain.ts';
 import { loadConfig } from './config.ts';
 import type { RunningService } from './service.ts';
 
@@ -92,13 +93,4 @@ function stopSignal(): AbortSignal {
   // Started by a program over a channel: the service ends with it, however it ends.
   if (process.send !== undefined) process.once('disconnect', () => stop.abort());
   return stop.signal;
-}
-
-function complain(context: CommandContext, error: unknown, json: boolean): void {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'FAILED';
-  const message = error instanceof Error ? error.message : String(error);
-  if (json) context.out(JSON.stringify({ error: { code, message } }));
-  else context.err(`error ${code}: ${message}`);
-  if (context.exit === undefined) process.exitCode = 1;
-  else context.exit(1);
 }

@@ -8,10 +8,20 @@ import { postgresAccount } from './account.ts';
 import { findBinaries } from './binaries.ts';
 import { DATABASE_USER, initialise } from './cluster.ts';
 import { type GuardedProcess, spawnGuarded } from './guard.ts';
-import { type Place, removeData, settle, SHARED_HOME } from './place.ts';
+import { type Place, recorded, removeData, settle, SHARED_HOME } from './place.ts';
 import { awaitPredecessor } from './predecessor.ts';
 
-export { removeData as removeEmbeddedPostgres } from './place.ts';
+export { recorded as embeddedPlace } from './place.ts';
+
+/**
+ * Removes whatever the embedded PostgreSQL of this folder keeps, also what lies elsewhere.
+ * @throws DatabaseError `POSTGRES_IN_USE` where one serves it and does not end
+ */
+export async function removeEmbeddedPostgres(folder: string): Promise<void> {
+  // Of a service that was killed it may be shutting down still, and would write into what is being removed.
+  await awaitPredecessor(join((await recorded(folder)) ?? folder, 'data'));
+  await removeData(folder);
+}
 
 export interface EmbeddedPostgres {
   /** Connection string of the database `tidegate`. */

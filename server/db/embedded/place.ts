@@ -39,9 +39,9 @@ export async function settle(folder: string, account: Account): Promise<Place> {
 }
 
 async function elsewhere(folder: string): Promise<string> {
-  const record = join(folder, 'elsewhere');
-  const known = await readFile(record, 'utf8').catch(() => '');
-  if (/^[0-9a-f]{32}$/.test(known)) return join(SHARED_HOME, 'data', known);
+  const known = await recorded(folder);
+  if (known !== undefined) return known;
+  const record = join(folder, RECORD);
   const id = randomBytes(16).toString('hex');
   await writeFile(record, id, { mode: 0o600, flush: true });
   return join(SHARED_HOME, 'data', id);
@@ -60,11 +60,17 @@ function shortTemporaryFolder(): string {
     : '/tmp';
 }
 
+const RECORD = 'elsewhere';
+
+/** Where the data of this folder lie when they are not in it, or undefined. */
+export async function recorded(folder: string): Promise<string | undefined> {
+  const known = await readFile(join(folder, RECORD), 'utf8').catch(() => '');
+  return /^[0-9a-f]{32}$/.test(known) ? join(SHARED_HOME, 'data', known) : undefined;
+}
+
 /** Removes whatever the embedded PostgreSQL of this folder keeps, also what lies elsewhere. It must have ended. */
 export async function removeData(folder: string): Promise<void> {
-  const known = await readFile(join(folder, 'elsewhere'), 'utf8').catch(() => '');
-  if (/^[0-9a-f]{32}$/.test(known)) {
-    await rm(join(SHARED_HOME, 'data', known), { recursive: true, force: true });
-  }
+  const known = await recorded(folder);
+  if (known !== undefined) await rm(known, { recursive: true, force: true });
   await rm(folder, { recursive: true, force: true });
 }
