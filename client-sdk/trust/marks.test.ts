@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { keySetHash } from './keys.ts';
+import { marksFromBytes, marksToBytes } from './marks.ts';
 import { testKey } from './testing/keys.ts';
 import { expectRefusal } from './testing/refused.ts';
 import { NOW, PRODUCT, type TestRepository } from './testing/repository.ts';
@@ -74,5 +75,22 @@ describe('high-water marks', () => {
     set.updateRoot(repository.file('metadata/2.root.json'));
     set.recallTimestamp(fast);
     expect(walk(repository, set).timestamp.version).toBe(2);
+  });
+});
+
+describe('marks on the disk', () => {
+  it('are believed whole or not at all, wherever a character rotted', () => {
+    const marks = walk(repository).marks();
+    const bytes = marksToBytes(marks);
+    expect(marksFromBytes(bytes)).toEqual(marks);
+    for (let i = 0; i < bytes.length; i++) {
+      const rotten = Buffer.from(bytes);
+      // Another digit, letter or sign of the same kind, so that most of it still parses.
+      rotten[i] = (rotten[i] ?? 0) ^ 1;
+      expect(marksFromBytes(rotten), `at ${i}`).toBeUndefined();
+    }
+    for (let cut = 0; cut < bytes.length; cut++) {
+      expect(marksFromBytes(bytes.subarray(0, cut))).toBeUndefined();
+    }
   });
 });

@@ -189,6 +189,18 @@ describe('torn state', () => {
     }
   });
 
+  it('does not lock the charger out when a mark rots: what the cache proves still measures', async () => {
+    const old = new Map(repository.files);
+    repository.bump('targets', 'product');
+    await refresh();
+    const marks = files.contents.get('trust/marks.json')?.toString() ?? '';
+    files.contents.set('trust/marks.json', Buffer.from(marks.replaceAll('"version":2', '"version":9')));
+    expect((await refresh()).set.timestamp.version).toBe(2);
+    files.contents.set('trust/marks.json', Buffer.from(marks.replaceAll('"version":2', '"version":1')));
+    for (const [path, bytes] of old) repository.files.set(path, bytes);
+    await expectRejection('METADATA_ROLLBACK', refresh());
+  });
+
   it('of a stranger’s making is ignored, whatever versions it claims', async () => {
     const right = new Map(repository.files);
     repository.versions.timestamp = repository.versions.snapshot = 1_000_000;

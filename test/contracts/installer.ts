@@ -115,7 +115,7 @@ export function installerContract(name: string, start: () => Promise<InstallerBe
       await bench.boot();
       await expect(bench.open().activate(image)).rejects.toMatchObject({ code: 'INSTALL_FAILED' });
       const { trial, activated } = await bench.open().status();
-      expect({ trial, activated: activated && trial }).toEqual({ trial: true, activated: false });
+      expect({ trial, activated }).toEqual({ trial: true, activated: false });
     });
 
     it('rejects nothing that is committed', async () => {
