@@ -13,8 +13,10 @@ export { MAX_POLICY_BYTES, parsePolicy, spkiDigest } from './policy.ts';
 export { MAX_SECURITY_VERSION, parseCustom } from './custom.ts';
 
 // Sigstore
-export { MAX_BUNDLE_BYTES, MAX_SIGSTORE_ROOT_BYTES, verifyBundle } from './bundle.ts';
+export { verifyAttestation, verifyBundle } from './bundle.ts';
 export type { BundleInput, VerifiedStatement } from './bundle.ts';
+export { MAX_BUNDLE_BYTES, MAX_SIGSTORE_ROOT_BYTES } from './sigstore.ts';
+export { MAX_SBOM_BUNDLE_BYTES, MAX_SBOM_BYTES, verifySbom, type VerifiedSbom } from './sbom.ts';
 export { refuseByPolicy, verifyRelease } from './release.ts';
 export type { ReleaseInput, VerifiedRelease } from './release.ts';
 

@@ -12,7 +12,7 @@ import {
   SIGSTORE_ROOT_TARGET,
   type TrustPolicy,
 } from '../protocol/index.ts';
-import { MAX_SIGSTORE_ROOT_BYTES } from './bundle.ts';
+import { MAX_SIGSTORE_ROOT_BYTES } from './sigstore.ts';
 import type { Files } from './files.ts';
 import { marksFromBytes, marksToBytes } from './marks.ts';
 import { MAX_BYTES, type TargetsMetadata } from './metadata.ts';

@@ -38,7 +38,12 @@ describe('the first refresh', () => {
     await client.init(initial());
     expect(await client.download('a/b')).toBe(0);
     expect(repository.metadataRequests).toEqual([
-      ...['root@2', 'root@3', 'timestamp', 'snapshot', 'targets', 'role/one'],
+      'root@2',
+      'root@3',
+      'timestamp',
+      'snapshot',
+      'targets',
+      'role/one',
     ]);
     expect(repository.artifactRequests).toEqual(['a/b']);
   });

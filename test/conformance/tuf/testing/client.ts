@@ -95,10 +95,12 @@ export class ClientUnderTest {
   /** What it trusts, e.g. `['root 1', 'timestamp 2']`. */
   async trusted(): Promise<string[]> {
     const names = await readdir(this.metadataDir).catch(() => []);
-    const versions = names.toSorted((a, b) => (a < b ? -1 : 1)).map(async (name) => {
-      const raw = JSON.parse(await readFile(path.join(this.metadataDir, name), 'utf8'));
-      return `${name.replace(/\.json$/, '')} ${raw.signed.version}`;
-    });
+    const versions = names
+      .toSorted((a, b) => (a < b ? -1 : 1))
+      .map(async (name) => {
+        const raw = JSON.parse(await readFile(path.join(this.metadataDir, name), 'utf8'));
+        return `${name.replace(/\.json$/, '')} ${raw.signed.version}`;
+      });
     return Promise.all(versions);
   }
 

@@ -1,0 +1,146 @@
+/**
+ * Sigstore bundles, verified offline with @sigstore/verify, and what it leaves open closed: https://docs.sigstore.dev/about/bundle/
+ * Who may sign, and what a signature must be about, is for the caller to say: the charger's answer is in `bundle.ts`.
+ */
+import { createHash } from 'node:crypto';
+import {
+  BUNDLE_V01_MEDIA_TYPE,
+  BUNDLE_V02_MEDIA_TYPE,
+  BUNDLE_V03_LEGACY_MEDIA_TYPE,
+  BUNDLE_V03_MEDIA_TYPE,
+  bundleFromJSON,
+  type Bundle,
+} from '@sigstore/bundle';
+import { TrustedRoot } from '@sigstore/protobuf-specs';
+import { toTrustMaterial, Verifier } from '@sigstore/verify';
+import type { KeyFinderFunc, SignedEntity, TrustMaterial } from '@sigstore/verify';
+import { refusing, Refusal } from '../protocol/index.ts';
+import { parseJson } from './shape.ts';
+
+/** Longest files that are read, in bytes. */
+export const MAX_BUNDLE_BYTES = 256 * 1024;
+export const MAX_SIGSTORE_ROOT_BYTES = 512 * 1024;
+const MAX_EVIDENCE = 16;
+
+/** Every format there is, oldest first. */
+export const BUNDLE_MEDIA_TYPES: readonly string[] = [
+  BUNDLE_V01_MEDIA_TYPE,
+  BUNDLE_V02_MEDIA_TYPE,
+  BUNDLE_V03_LEGACY_MEDIA_TYPE,
+  BUNDLE_V03_MEDIA_TYPE,
+];
+
+/** Who signed, as far as it is proven. */
+export type SigstoreSigner =
+  { kind: 'key'; hint: string } | { kind: 'identity'; issuer: string; san: string };
+
+/** How much has to vouch for a signature. */
+export interface Evidence {
+  /** Distinct transparency logs. */
+  logs: number;
+  /** Distinct clocks: timestamp authorities, and logs that promised inclusion. */
+  timestamps: number;
+  /** Signed certificate timestamps in the certificate. */
+  ctlogs: number;
+}
+
+/**
+ * @param limit longest bundle that is read, in bytes.
+ * @throws Refusal BUNDLE_INVALID
+ */
+export function readBundle(
+  bytes: Uint8Array,
+  mediaTypes: readonly string[] = BUNDLE_MEDIA_TYPES,
+  limit = MAX_BUNDLE_BYTES,
+): Bundle {
+  return refusing('BUNDLE_INVALID', 'not a Sigstore bundle', () => {
+    const bundle = bundleFromJSON(parseJson(bytes, limit));
+    // The library takes any version of one digit, and holds an unknown one to the newest format's rules.
+    if (!mediaTypes.includes(bundle.mediaType)) throw new TypeError(`media type ${bundle.mediaType}`);
+    const { tlogEntries, timestampVerificationData } = bundle.verificationMaterial;
+    const stamps = timestampVerificationData?.rfc3161Timestamps.length ?? 0;
+    if (tlogEntries.length > MAX_EVIDENCE || stamps > MAX_EVIDENCE) {
+      throw new TypeError('more evidence than is read');
+    }
+    return bundle;
+  });
+}
+
+/**
+ * @param keyOf the key of a bundle's hint.
+ * @throws Refusal POLICY_MALFORMED
+ */
+export function trustMaterial(trustedRoot: Uint8Array, keyOf: KeyFinderFunc): TrustMaterial {
+  return refusing('POLICY_MALFORMED', 'the Sigstore trusted root', () => {
+    const value = parseJson(trustedRoot, MAX_SIGSTORE_ROOT_BYTES);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError('no object');
+    const root = TrustedRoot.fromJSON(value);
+    for (const { baseUrl, publicKey } of [...root.tlogs, ...root.ctlogs]) {
+      // The library takes a missing start for the beginning of time. (An authority is bounded by its certificates as well.)
+      if (publicKey?.validFor?.start === undefined) throw new TypeError(`${baseUrl}: no validFor.start`);
+    }
+    return toTrustMaterial(root, keyOf);
+  });
+}
+
+/**
+ * Verifies signature, signer, logs and times. Each entry and each time that is there must verify, also beyond what is needed.
+ * @throws Refusal BUNDLE_INVALID, EVIDENCE_MISSING
+ */
+export function verifyEntity(entity: SignedEntity, trust: TrustMaterial, needed: Evidence): SigstoreSigner {
+  if (entity.tlogEntries.length < needed.logs || trustedTimes(entity).length < needed.timestamps) {
+    throw new Refusal('EVIDENCE_MISSING', `${entity.tlogEntries.length} log entries`);
+  }
+  const signer = refusing('BUNDLE_INVALID', 'the signature or its evidence does not verify', () => {
+    const verifier = new Verifier(trust, {
+      tlogThreshold: needed.logs,
+      timestampThreshold: needed.timestamps,
+      ctlogThreshold: needed.ctlogs,
+    });
+    return signerOf(entity, verifier.verify(entity));
+  });
+  refuseTooLittleEvidence(entity, trust, needed);
+  return signer;
+}
+
+function signerOf({ key }: SignedEntity, { identity }: ReturnType<Verifier['verify']>): SigstoreSigner {
+  if (key.$case === 'public-key') return { kind: 'key', hint: key.hint };
+  const issuer = identity?.extensions?.issuer;
+  const san = identity?.subjectAlternativeName;
+  if (issuer === undefined || san === undefined) throw new TypeError('the certificate names nobody');
+  return { kind: 'identity', issuer, san };
+}
+
+/** @sigstore/verify counts two entries of one log as two. */
+function refuseTooLittleEvidence(entity: SignedEntity, trust: TrustMaterial, needed: Evidence): void {
+  const logs = new Set(entity.tlogEntries.map(({ logId }) => logName(trust, logId.keyId)));
+  const clocks = new Set(countedTimestamps(entity).map(({ clock }) => clock));
+  if (logs.size < needed.logs) throw new Refusal('EVIDENCE_MISSING', `${logs.size} distinct logs`);
+  if (clocks.size < needed.timestamps)
+    throw new Refusal('EVIDENCE_MISSING', `${clocks.size} distinct clocks`);
+}
+
+function logName(trust: TrustMaterial, keyId: Buffer): string {
+  return trust.tlogs.find((log) => log.logID.equals(keyId))?.baseURL ?? keyId.toString('hex');
+}
+
+/** In milliseconds; proven only after `verifyEntity`. */
+export function trustedTimes(entity: SignedEntity): number[] {
+  return countedTimestamps(entity).map(({ time }) => time);
+}
+
+/** Timestamps that @sigstore/verify verifies: of an authority, or of a log that promised inclusion. */
+function countedTimestamps(entity: SignedEntity): { time: number; clock: string }[] {
+  return entity.timestamps.flatMap((stamp) => {
+    if (stamp.$case === 'transparency-log') {
+      const { inclusionPromise, integratedTime, logId } = stamp.tlogEntry;
+      if (inclusionPromise === undefined) return [];
+      return [{ time: Number(integratedTime) * 1000, clock: `log ${logId.keyId.toString('hex')}` }];
+    }
+    return refusing('BUNDLE_INVALID', 'timestamp', () => {
+      const { signingTime, signerIssuer, signerSerialNumber } = stamp.timestamp;
+      const signer = createHash('sha256').update(signerIssuer).update(signerSerialNumber).digest('hex');
+      return [{ time: signingTime.getTime(), clock: `authority ${signer}` }];
+    });
+  });
+}
