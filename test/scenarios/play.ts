@@ -1,4 +1,5 @@
-import type { RolloutEvent } from '@tidegate/rollout/core';
+import type { AssignmentProgress } from '@tidegate/client-sdk/protocol';
+import { createRollout, parsePlan, type RolloutEvent } from '@tidegate/rollout/core';
 import { Stage } from './stage.ts';
 
 const HOUR = 3_600_000;
@@ -22,6 +23,31 @@ const COMMANDS: [RegExp, (stage: Stage, print: (line: string) => void, ...words:
   [
     /^(\d+) of the next chargers (?:is|are) silent$/,
     (stage, _, count) => stage.next(Number(count), 'is silent'),
+  ],
+  [
+    /^(\d+) of the next chargers (?:is|are) (offline|slow)$/,
+    (stage, _, count, how) => stage.next(Number(count), how === 'slow' ? 'is slow' : 'is offline'),
+  ],
+  [/^the plan needs (\d+) approvals$/, (stage, _, count) => stage.approvals(Number(count))],
+  [/^the offline are back$/, (stage) => stage.connect()],
+  [
+    /^only (\d+) chargers? (?:is|are) free; the others take part in another rollout$/,
+    (stage, _, count) => stage.busy(Number(count)),
+  ],
+  [/^the other rollout is over$/, (stage) => stage.busy(Infinity)],
+  [
+    /^(C-\d+) reports ([A-Z_]+)( on its way back)?$/,
+    (stage, _, serial, progress, back) =>
+      stage.report(serial ?? '', progressOf(progress), back !== undefined),
+  ],
+  [
+    /^(C-\d+) (is offered it|asks whether it may boot|is sent back|is taken out|meets its deadline)$/,
+    (stage, _, serial, order) => stage.order(serial ?? '', order as Parameters<Stage['order']>[1]),
+  ],
+  [/^(C-\d+) comes to run 2\.0\.0, nobody knows how$/, (stage, _, serial) => stage.found(serial ?? '')],
+  [
+    /^plan (.+) for (\d+) chargers?$/,
+    (_, print, plan, population) => printPlan(print, plan ?? '', Number(population)),
   ],
   [/^the silent report again$/, (stage) => stage.wakeUp()],
   [/^(\d+) chargers? on 2\.0\.0 falls? silent$/, (stage, _, count) => stage.fallSilent(Number(count))],
@@ -47,6 +73,43 @@ const VERBS: Record<string, Exclude<RolloutEvent['kind'], 'tick'>> = {
   halts: 'halt',
   'rolls back': 'rollback',
   cancels: 'cancel',
+};
+
+const PROGRESS: Record<AssignmentProgress, true> = {
+  DOWNLOADING: true,
+  STAGED: true,
+  WAITING_WINDOW: true,
+  INSTALLING: true,
+  VERIFYING: true,
+  HEALTHY: true,
+  FAILED: true,
+  ROLLED_BACK: true,
+};
+
+function progressOf(word: string | undefined): AssignmentProgress {
+  const progress = (Object.keys(PROGRESS) as AssignmentProgress[]).find((each) => each === word);
+  if (progress === undefined) throw new Error(`No charger reports ${word}.`);
+  return progress;
+}
+
+/** What an operator reads who hands in this plan. */
+function printPlan(print: (line: string) => void, json: string, population: number): void {
+  const parsed = parsePlan(JSON.parse(json));
+  const created = parsed.ok ? createRollout({ ...NEW_ROLLOUT, plan: parsed.plan, population }) : parsed;
+  if (created.ok) print('accepted');
+  else
+    for (const { pointer, code, detail } of created.problems)
+      print(`refused: ${code} at ${pointer || '/'}: ${detail}`);
+}
+
+const NEW_ROLLOUT = {
+  id: 'r-1',
+  organisation: 'acme',
+  product: 'acme.dc150',
+  release: { path: 'acme.dc150/2.0.0', version: '2.0.0', sha256: 'b'.repeat(64), length: 1 },
+  author: 'alice',
+  seed: 'scenario',
+  now: 0,
 };
 
 function personEvent(by: string, verb: string, reason: string): RolloutEvent {

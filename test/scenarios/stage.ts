@@ -1,15 +1,17 @@
+import { FLEET_SIZE, newRollout, ORDERS, PLAN, UNTOUCHED, whyOf } from './setting.ts';
+import type { AssignmentProgress } from '@tidegate/client-sdk/protocol';
 import {
   type Assignment,
   type AssignmentEvent,
   type AssignmentState,
   cohortKey,
-  createRollout,
   decide,
   decideAssignment,
   dueAt,
+  IN_FLIGHT,
   isTreated,
   type Observation,
-  parsePlan,
+  offersTo,
   type Rollout,
   type RolloutEvent,
   type SignalBin,
@@ -18,23 +20,14 @@ import { drawCohort } from '@tidegate/rollout/simulation';
 
 const HOUR = 3_600_000;
 
-/** 20 chargers at 4 sites: canary 4, one wave of 10, hold-back 6. */
-export const PLAN = {
-  canary: { size: { count: 4 }, soak: { hours: 10, chargerHours: 30 }, approvals: 1 },
-  waves: [{ name: 'wave', size: { count: 10 }, soak: { hours: 6, chargerHours: 60 } }],
-  holdBack: { count: 6 },
-  approvals: 1,
-  deadlineHours: 5,
-  maxFailedShare: 0.25,
-  healthyShare: 0.75,
-  watchHours: 24,
-};
+/** `is offline`: it does not even hear the offer. `is slow`: it takes the offer, and does what the scenario says. */
+type Habit = 'takes it' | 'is silent' | 'is offline' | 'is slow' | { fails: string };
 
 interface Member {
   step: number;
   assignment: Assignment;
   /** What it does with what it is offered. */
-  habit: 'takes it' | 'is silent' | { fails: string };
+  habit: Habit;
   fallback: boolean;
 }
 
@@ -47,37 +40,29 @@ export class Stage {
   reporting = true;
   controlReporting = true;
   readonly #print: (line: string) => void;
-  readonly #fleet = Array.from({ length: 20 }, (_, i) => {
+  readonly #fleet = Array.from({ length: FLEET_SIZE }, (_, i) => {
     const serial = `C-${String(i + 1).padStart(2, '0')}`;
     return { serial, site: `site-${(i % 4) + 1}`, stratum: `dc/${i % 2}`, key: cohortKey(serial) };
   });
   readonly #members = new Map<string, Member>();
-  readonly #habits: Member['habit'][] = [];
+  readonly #habits: Habit[] = [];
   readonly #hard = new Map<string, { site: string; code: string }>();
   readonly #bins: SignalBin[] = [];
   readonly #treatedHours = [0, 0, 0];
+  #free = Infinity;
 
   constructor(print: (line: string) => void) {
     this.#print = print;
-    const plan = parsePlan(PLAN);
-    if (!plan.ok) throw new Error(JSON.stringify(plan.problems));
-    const created = createRollout({
-      id: 'r-1',
-      organisation: 'acme',
-      product: 'acme.dc150',
-      release: { path: 'acme.dc150/2.0.0', version: '2.0.0', sha256: 'b'.repeat(64), length: 1 },
-      author: 'alice',
-      plan: plan.plan,
-      seed: 'scenario',
-      population: this.#fleet.length,
-      now: 0,
-    });
-    if (!created.ok) throw new Error(JSON.stringify(created.problems));
-    this.rollout = created.rollout;
+    this.rollout = newRollout(PLAN);
+  }
+
+  /** Before it is submitted: the plan itself needs so many approvals. */
+  approvals(needed: number): void {
+    this.rollout = newRollout({ ...PLAN, approvals: needed });
   }
 
   /** The next chargers that are drawn behave so. */
-  next(count: number, habit: Member['habit']): void {
+  next(count: number, habit: Habit): void {
     for (let i = 0; i < count; i++) this.#habits.push(habit);
   }
 
@@ -100,6 +85,45 @@ export class Stage {
       member.habit = 'takes it';
       this.#tell(serial, { kind: 'progress', leg: 'forward', progress: 'STAGED' });
     }
+  }
+
+  /** The offline are back, and do what they are told. */
+  connect(): void {
+    for (const member of this.#members.values()) {
+      if (member.habit === 'is offline') member.habit = 'takes it';
+    }
+  }
+
+  /** What one charger says of itself; the core's answer is printed, a refusal too. */
+  report(serial: string, progress: AssignmentProgress, back: boolean): void {
+    this.#answer(serial, { kind: 'progress', leg: back ? 'back' : 'forward', progress, ...whyOf(progress) });
+    this.#settle();
+  }
+
+  /** What the service does with one charger. */
+  order(serial: string, order: keyof typeof ORDERS): void {
+    this.#answer(serial, ORDERS[order](this.now));
+    this.#settle();
+  }
+
+  /** Whatever brought it there, a charger runs the release. */
+  found(serial: string): void {
+    const step = Math.max(0, this.rollout.current);
+    const fresh: Member = {
+      step,
+      assignment: { ...UNTOUCHED, state: 'SKIPPED' },
+      habit: 'takes it',
+      fallback: true,
+    };
+    const member = this.#members.get(serial) ?? fresh;
+    this.#members.set(serial, member);
+    this.#answer(serial, { kind: 'found' });
+    this.#settle();
+  }
+
+  /** So many chargers are free to be drawn; the others take part in another rollout. */
+  busy(free: number): void {
+    this.#free = free;
   }
 
   /** The silent stop after they have taken the release. */
@@ -180,17 +204,18 @@ export class Stage {
 
   /** What the chargers do within an hour. */
   #move(): void {
-    const step = this.rollout.steps[this.rollout.current]?.status;
-    const open = this.rollout.status === 'RUNNING' && (step === 'OPEN' || step === 'SOAKING');
+    const goesOn = this.rollout.status === 'RUNNING' || this.rollout.status === 'COMPLETED';
     for (const [serial, member] of this.#members) {
-      const { state } = member.assignment;
-      if (state === 'PENDING' && open && member.step <= this.rollout.current) {
+      if (member.habit === 'is offline') continue;
+      if (member.assignment.state === 'PENDING' && offersTo(this.rollout, member.step, this.now)) {
         this.#tell(serial, { kind: 'offered', deadlineAt: this.now + PLAN.deadlineHours * HOUR });
       }
-      if (member.habit === 'is silent') continue;
+      const { state } = member.assignment;
+      if (member.habit === 'is silent' || member.habit === 'is slow') continue;
       if (state === 'ROLLING_BACK')
         this.#tell(serial, { kind: 'progress', leg: 'back', progress: 'HEALTHY' });
-      else if (open) this.#takeRelease(serial, member);
+      else if (goesOn && (IN_FLIGHT as readonly AssignmentState[]).includes(state))
+        this.#takeRelease(serial, member);
     }
   }
 
@@ -201,6 +226,15 @@ export class Stage {
     }
     this.#tell(serial, { kind: 'activated' });
     this.#tell(serial, { kind: 'progress', leg: 'forward', progress: 'HEALTHY' });
+  }
+
+  #answer(serial: string, event: AssignmentEvent): void {
+    const member = this.#members.get(serial);
+    if (member === undefined) throw new Error(`${serial} is not drawn.`);
+    const decision = decideAssignment(member.assignment, event, this.now);
+    if (!decision.ok) return this.#print(`${serial}: ${decision.code}; it stays ${member.assignment.state}`);
+    member.assignment = decision.assignment;
+    this.#print(`${serial} is ${member.assignment.state}`);
   }
 
   #tell(serial: string, event: AssignmentEvent): void {
@@ -231,7 +265,8 @@ export class Stage {
   #draw(step: number): void {
     const taken = new Set(this.#members.keys());
     const drawn = [...this.#members.values()].filter((member) => member.step === step).length;
-    const size = (this.rollout.steps[step]?.size ?? 0) - drawn;
+    const size = Math.min(this.#free, (this.rollout.steps[step]?.size ?? 0) - drawn);
+    this.#free -= size;
     for (const { serial } of drawCohort(this.#fleet, taken, size, this.rollout.seed)) {
       const habit = this.#habits.shift() ?? 'takes it';
       this.#members.set(serial, { step, assignment: { ...UNTOUCHED }, habit, fallback: true });
@@ -266,12 +301,3 @@ export class Stage {
     };
   }
 }
-
-const UNTOUCHED: Assignment = {
-  state: 'PENDING',
-  offeredAt: null,
-  activatedAt: null,
-  deadlineAt: null,
-  code: null,
-  detail: null,
-};
