@@ -30,7 +30,10 @@ export interface IdentityBuilder {
   issuer: string;
   /** Repository and workflow part of the certificate's SAN URI, before `@`; compared exactly. */
   workflow: string;
-  /** What may follow `@`: an exact ref, or a prefix that ends in `*`. */
+  /**
+   * What may follow `@`: an exact ref, or a prefix that ends in `*`. Empty where the issuer's URIs have no ref (Buildkite, SPIFFE): then
+   * `workflow` is the whole URI.
+   */
   ref: string;
   state: KeyState;
   retiredAt?: string;

@@ -83,3 +83,16 @@ export interface ProvenanceStatement {
     };
   };
 }
+
+/** Predicate types of the SBOMs that are attested, as cosign names them too. */
+export const CYCLONEDX_TYPE = 'https://cyclonedx.org/bom';
+export const SPDX_TYPE = 'https://spdx.dev/Document';
+export const SBOM_TYPES = [CYCLONEDX_TYPE, SPDX_TYPE] as const;
+
+/** The attested SBOM: one subject (the image), and the whole document as predicate. */
+export interface SbomStatement {
+  _type: typeof STATEMENT_TYPE;
+  subject: { name: string; digest: { sha256: string } }[];
+  predicateType: (typeof SBOM_TYPES)[number];
+  predicate: Record<string, unknown>;
+}

@@ -43,6 +43,7 @@ function isKey(builder: Builder, keyId: string): builder is KeyBuilder {
 /** Compared as text: @sigstore/verify would take a text for an unanchored pattern. */
 function isIdentity(builder: Builder, signer: { issuer: string; san: string }): builder is IdentityBuilder {
   if (builder.kind !== 'identity' || builder.issuer !== signer.issuer) return false;
+  if (builder.ref === '') return signer.san === builder.workflow;
   const at = signer.san.indexOf('@');
   if (at < 0 || signer.san.slice(0, at) !== builder.workflow) return false;
   const ref = signer.san.slice(at + 1);

@@ -51,9 +51,9 @@ const identityBuilder: Reader<IdentityBuilder> = (value, at) =>
       {
         kind: oneOf('identity'),
         issuer: text(512, /^https:\/\/[^\s]+$/),
-        workflow: text(512, /^https:\/\/[^\s@]+$/),
+        workflow: text(512, /^(https|spiffe):\/\/[^\s@]+$/),
         // A bare `*` would let any branch sign.
-        ref: text(256, /^refs\/[^\s*]+\*?$/),
+        ref: text(256, /^(refs\/[^\s*]+\*?)?$/),
         state,
       },
       { retiredAt: instant },

@@ -153,6 +153,18 @@ describe('a bundle with log entries, and one by a CI identity', () => {
     expectRefusal('BUILDER_UNKNOWN', () => verify(bundle, keyless(), root));
   });
 
+  it('takes an identity without a ref as a whole, and only where the policy says that there is none', async () => {
+    const pipeline = 'https://buildkite.com/acme/firmware';
+    const bundle = await sigstore.bundle(statement(), { san: pipeline });
+    const whole = { workflow: pipeline, ref: '' };
+    expect(verify(bundle, keyless(whole), root).signer).toBe(pipeline);
+    expectRefusal('BUILDER_UNKNOWN', () => verify(bundle, keyless({ ...whole, ref: 'refs/*' }), root));
+    for (const san of [`${pipeline}@refs/heads/main`, `${pipeline}/more`, 'https://buildkite.com/acme']) {
+      const other = await sigstore.bundle(statement(), { san });
+      expectRefusal('BUILDER_UNKNOWN', () => verify(other, keyless(whole), root));
+    }
+  });
+
   it('refuses an identity without a log, even where the policy forgets to ask', async () => {
     const bundle = await sigstore.bundle(statement(), { logs: [] });
     const lax = about({ builders: [identity], logs: 0, timestamps: 0 });
