@@ -74,7 +74,9 @@ export async function attackScene(
       unsignedWayDown,
     },
     (done, total) =>
-      screen.bars([{ label: 'attacks', share: done / total, note: `${done} of ${total} tried` }]),
+      screen.bars([
+        { label: 'attacks', state: 'running', share: done / total, note: `${done} of ${total} tried` },
+      ]),
   );
   screen.end();
   return outcomes;

@@ -13,9 +13,12 @@ const AHEAD_MS = 400;
 export class DemoClock {
   readonly file: string;
   readonly #segments: Segment[];
+  #speed: number;
+  #divisor = 1;
 
   constructor(file: string, speed: number) {
     this.file = file;
+    this.#speed = speed;
     const now = Date.now();
     this.#segments = [{ wall: now, fleet: now, speed }];
     this.#write();
@@ -34,8 +37,20 @@ export class DemoClock {
 
   /** From a moment on, one wall second is `speed` seconds of the fleet. */
   setSpeed(speed: number): void {
+    this.#speed = speed;
+    this.#change();
+  }
+
+  /** For as long as the machine is behind, a part of that speed: 1 for all of it. */
+  divide(divisor: number): void {
+    if (divisor === this.#divisor) return;
+    this.#divisor = divisor;
+    this.#change();
+  }
+
+  #change(): void {
     const wall = Date.now() + AHEAD_MS;
-    this.#segments.push({ wall, fleet: this.at(wall), speed });
+    this.#segments.push({ wall, fleet: this.at(wall), speed: this.#speed / this.#divisor });
     this.#write();
   }
 

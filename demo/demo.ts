@@ -1,17 +1,23 @@
 /** The scenes of the demo, in order. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { serviceClient } from '@tidegate/server/operator/commands';
+import { serviceClient, type ServiceClient } from '@tidegate/server/operator/commands';
 import { attackScene, recordTimestamp } from './attack-scene.ts';
-import { CHARGERS, startFleet } from './fleet.ts';
+import { CHARGERS, type Fleet, startFleet } from './fleet.ts';
+import { healthyOn, serviceViews } from './health.ts';
+import { tidegateLine } from './hints.ts';
+import { startPacer } from './pacer.ts';
 import type { Release } from './releases.ts';
 import type { Outcome } from './report.ts';
-import { createRollout, everTaken, follow, type RolloutEnd } from './rollouts.ts';
+import { everTaken } from './rollout-view.ts';
+import { createRollout, follow, type RolloutEnd } from './rollouts.ts';
 import { credentialOf, publish, type Stage, startService } from './stage.ts';
 
 const HOUR = 3_600_000;
-/** Fleet seconds in one second of the wall: while gathering a baseline, and for the rollouts. */
-const SPEED = { burnIn: 28_800, rollouts: 3600 } as const;
+/** Fleet seconds in one second of the wall: while gathering a baseline, for the rollouts, and while nobody but an attacker is busy. */
+const SPEED = { burnIn: 28_800, rollouts: 3600, attacks: 60 } as const;
 const BURN_IN_HOURS = 72;
+/** Silence that a busy machine may cause: a directive lives for 24 hours; a baseline needs its reports, in whatever order they come. */
+const TOLERANCE = { burnIn: 12 * HOUR, rollouts: 4 * HOUR } as const;
 /** A storm that hits everybody, in the canary's soak: fleet-hours after release A is published. */
 const STORM = { afterHours: 6, hours: 6, factor: 4 } as const;
 /** What release B does to the fault rate of a charger that takes it. */
@@ -26,14 +32,21 @@ export async function play(stage: Stage): Promise<Omit<Outcome, 'seed' | 'second
     adopt: true,
   });
   const fleet = await startFleet(stage, factory);
+  const client = serviceClient(await credentialOf(stage));
+  stage.atEnd(async () => client.close());
   const oldTimestamp = await recordTimestamp(stage, fleet);
+  const pacer = startPacer(client, stage.clock, TOLERANCE.burnIn);
+  stage.atEnd(() => pacer.stop());
   await burnIn(stage);
 
-  const good = await goodRelease(stage, factory);
-  const bad = await badRelease(stage, good.release);
-  const running = await whatRuns(stage);
+  pacer.tolerance = TOLERANCE.rollouts;
+  const good = await goodRelease(stage, client, factory);
+  const bad = await badRelease(stage, client, good.release);
 
   await fleet.stop();
+  await pacer.stop();
+  stage.clock.setSpeed(SPEED.attacks);
+  const healthy = await whoIsHealthy(client, fleet, good);
   const attacks = await attackScene(stage, fleet, { factory, good: good.release, oldTimestamp });
   return {
     image: stage.image.what,
@@ -41,10 +54,11 @@ export async function play(stage: Stage): Promise<Omit<Outcome, 'seed' | 'second
     badRollout: bad.end.view.status,
     evidence: bad.end.view.evidence?.sentence ?? '',
     chargers: CHARGERS,
-    onGood: running.filter((sha256) => sha256 === good.release.sha256).length,
+    onGood: healthy.length,
     everOnBad: everTaken(bad.end.view),
     attacks,
     restarts: service.restarts,
+    slowedSeconds: Math.round(pacer.slowed / 1000),
   };
 }
 
@@ -54,7 +68,7 @@ async function burnIn({ clock, screen, signal }: Stage): Promise<void> {
   clock.setSpeed(SPEED.burnIn);
   for (let hours = 0; hours < BURN_IN_HOURS; hours = (clock.now() - from) / HOUR) {
     const note = `${Math.floor(hours)} of ${BURN_IN_HOURS} fleet-hours`;
-    screen.bars([{ label: 'burn-in', share: hours / BURN_IN_HOURS, note }]);
+    screen.bars([{ label: 'burn-in', state: 'running', share: hours / BURN_IN_HOURS, note }]);
     await delay(100, undefined, { signal });
   }
   clock.setSpeed(SPEED.rollouts);
@@ -69,7 +83,7 @@ interface Played {
   end: RolloutEnd;
 }
 
-async function goodRelease(stage: Stage, factory: Release): Promise<Played> {
+async function goodRelease(stage: Stage, client: ServiceClient, factory: Release): Promise<Played> {
   const { screen, clock, scenario } = stage;
   screen.say('Release A, 1.1.0: a good one, with a storm that hits everybody during its canary.');
   const release = await publish(stage, {
@@ -79,10 +93,10 @@ async function goodRelease(stage: Stage, factory: Release): Promise<Played> {
   });
   const from = clock.now() + STORM.afterHours * HOUR;
   await scenario.storm({ from, to: from + STORM.hours * HOUR, factor: STORM.factor });
-  return { release, end: await rollOut(stage, release, 'better lock handling') };
+  return { release, end: await rollOut(stage, client, release, 'better lock handling') };
 }
 
-async function badRelease(stage: Stage, good: Release): Promise<Played> {
+async function badRelease(stage: Stage, client: ServiceClient, good: Release): Promise<Played> {
   stage.screen.say(`Release B, 1.2.0: installs fine, and then has ${BAD_FACTOR} times the faults.`);
   const release = await publish(stage, {
     version: '1.2.0',
@@ -90,29 +104,29 @@ async function badRelease(stage: Stage, good: Release): Promise<Played> {
     notes: 'Faster metering',
   });
   await stage.scenario.bad(release.sha256, BAD_FACTOR);
-  return { release, end: await rollOut(stage, release, 'faster metering') };
+  return { release, end: await rollOut(stage, client, release, 'faster metering', true) };
 }
 
-async function rollOut(stage: Stage, { version }: Release, reason: string): Promise<RolloutEnd> {
-  const { people, planFile, screen, signal } = stage;
+async function rollOut(
+  stage: Stage,
+  client: ServiceClient,
+  { version }: Release,
+  reason: string,
+  mayPause = false,
+): Promise<RolloutEnd> {
+  const { people, planFile, screen } = stage;
   const { id } = await createRollout(people, version, planFile, reason);
-  screen.say(`  alice plans ${id}: canary, two waves, hold-back.`);
-  const service = serviceClient(await credentialOf(stage));
-  try {
-    const end = await follow(id, people, service, screen, signal);
-    screen.say(`  ${end.way.join(' → ')}`);
-    return end;
-  } finally {
-    service.close();
-  }
+  screen.say(`  alice plans ${id}: canary, two waves, hold-back. Who does what:`);
+  screen.command(`  ${tidegateLine('audit', 'list', '--subject', id)}`);
+  const end = await follow(id, mayPause, client, stage);
+  screen.say(`  ${end.way.join(' → ')}`);
+  return end;
 }
 
-/** Digest that each charger says it runs. */
-async function whatRuns({ people }: Stage): Promise<(string | null)[]> {
-  const { chargers } = await people.as<{ chargers: { running: { sha256: string | null } | null }[] }>(
-    'alice',
-    'fleet',
-    'list',
-  );
-  return chargers.map(({ running }) => running?.sha256 ?? null);
+async function whoIsHealthy(
+  client: ServiceClient,
+  fleet: Fleet,
+  { release, end }: Played,
+): Promise<string[]> {
+  return healthyOn(release.sha256, end.view.id, await serviceViews(client), await fleet.ownViews());
 }

@@ -7,17 +7,21 @@ import { startFleet as startChargers } from '@tidegate/rollout/simulation/sdk';
 import { ROOT } from './options.ts';
 import { raucBody, type RaucTestbed } from './rauc.ts';
 import { HARDWARE, PRODUCT, type Release } from './releases.ts';
+import { type OwnView, ownView, slotViews } from './health.ts';
+import { unlessInterrupted } from './interruption.ts';
 import { credentialOf, type Stage } from './stage.ts';
 
 export const CHARGERS = 60;
 const SITES = 8;
 /** Seconds of one health report: half as many as with the default, and still two in each bin of the detector. */
 const HEALTH_BIN = 1800;
-const STOP_MS = 20_000;
+const STOP_MS = 5000;
 
 export interface Fleet {
   /** Folder of a charger that may be copied once the fleet has stopped. */
   victim: string;
+  /** What each charger says of itself, once the fleet has stopped. */
+  ownViews(): Promise<OwnView[]>;
   stop(): Promise<void>;
 }
 
@@ -29,13 +33,23 @@ export function rootFile({ home }: Stage): string {
 export async function startFleet(stage: Stage, factory: Release): Promise<Fleet> {
   const { testbed, folder, screen, atEnd } = stage;
   const ends = [await startProcess(stage, factory, testbed ? CHARGERS - 1 : CHARGERS)];
-  if (testbed !== undefined) ends.push(await startRaucCharger(stage, testbed, factory));
+  let raucView: (() => Promise<OwnView>) | undefined;
+  if (testbed !== undefined) {
+    const charger = await unlessInterrupted(stage.signal, startRaucCharger(stage, testbed, factory));
+    ends.push(charger.stop);
+    raucView = charger.ownView;
+  }
   const stop = async (): Promise<void> => {
     for (const end of ends.splice(0)) await end();
   };
   atEnd(stop);
   screen.say(`Fleet: ${CHARGERS} chargers at ${SITES} sites, each with the real SDK, on ${factory.version}.`);
-  return { victim: path.join(folder, 'fleet', 'DC150-SIM-00001'), stop };
+  const fleetFolder = path.join(folder, 'fleet');
+  return {
+    victim: path.join(fleetFolder, 'DC150-SIM-00001'),
+    stop,
+    ownViews: async () => [...(await slotViews(fleetFolder)), ...(raucView ? [await raucView()] : [])],
+  };
 }
 
 /** Resolves with its ending when all its chargers run. */
@@ -59,10 +73,12 @@ async function startProcess(stage: Stage, factory: Release, chargers: number): P
   const child = fork(path.join(ROOT, 'tidegate.ts'), ['fleet', 'simulate', ...args], {
     env,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    // A session of its own: Ctrl-C is for the demo, which ends the fleet before the service.
+    detached: true,
   });
   stage.atEnd(() => stopped(child));
   child.stdout?.pipe(log);
-  await new Promise<void>((resolve, reject) => {
+  const running = new Promise<void>((resolve, reject) => {
     let said = '';
     child.stderr?.on('data', (chunk: Buffer) => {
       log.write(chunk);
@@ -71,6 +87,7 @@ async function startProcess(stage: Stage, factory: Release, chargers: number): P
     });
     child.once('exit', () => reject(new Error(`The fleet ended: ${said.trim() || 'without a word'}`)));
   });
+  await unlessInterrupted(stage.signal, running);
   return () => stopped(child);
 }
 
@@ -88,7 +105,7 @@ async function startRaucCharger(
   stage: Stage,
   testbed: RaucTestbed,
   factory: Release,
-): Promise<() => Promise<void>> {
+): Promise<{ stop: () => Promise<void>; ownView: () => Promise<OwnView> }> {
   const { people, scenario, time } = stage;
   const serial = 'DC150-RAUC-00001';
   const words = ['--product', PRODUCT, '--hardware', HARDWARE, '--site', 'sim-site-1'];
@@ -101,6 +118,7 @@ async function startRaucCharger(
   );
   const { organisation, service, ca } = await credentialOf(stage);
   const folder = path.join(stage.folder, 'fleet-rauc');
+  const body = await raucBody(testbed, path.join(folder, serial));
   const fleet = await startChargers({
     organisation,
     product: PRODUCT,
@@ -114,8 +132,11 @@ async function startRaucCharger(
     clock: time,
     scenario: scenario.scenario,
     scenarioFile: scenario.file,
-    bodies: new Map([[serial, await raucBody(testbed, path.join(folder, serial))]]),
+    bodies: new Map([[serial, body]]),
     healthBin: HEALTH_BIN,
   });
-  return () => fleet.stop();
+  return {
+    stop: () => fleet.stop(),
+    ownView: () => ownView(serial, path.join(folder, serial, 'state'), body.installer),
+  };
 }

@@ -2,12 +2,13 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runTidegate } from '../tidegate.ts';
+import { unlessInterrupted } from './interruption.ts';
 
 /** `erin` and `frank` sign releases and `erin` publishes them; `alice` and `bob` operate the fleet. */
 export type Person = 'erin' | 'frank' | 'alice' | 'bob';
 
 export interface People {
-  /** Runs `tidegate …` as a person and gives what it answered with `--json`. Rejects with its error. */
+  /** Runs `tidegate …` as a person and gives what it answered with `--json`. Rejects with its error, and at once when interrupted. */
   as<T>(person: Person, ...args: string[]): Promise<T>;
   /** Path of a person's credential for the service. */
   credential(person: Person): string;
@@ -29,19 +30,24 @@ const TRIES = 60;
 const PAUSE_MS = 500;
 
 /** A service that is being started again is waited for. */
-async function patiently(act: () => Promise<number>): Promise<number> {
+async function patiently(act: () => Promise<number>, signal: AbortSignal): Promise<number> {
   for (let tries = 1; ; tries++) {
     const code = await act();
     if (code !== UNREACHABLE || tries === TRIES) return code;
-    await delay(PAUSE_MS);
+    await delay(PAUSE_MS, undefined, { signal });
   }
 }
 
-export function people(home: string, product: string, env: NodeJS.ProcessEnv): People {
+export function people(
+  home: string,
+  product: string,
+  { env, signal }: { env: NodeJS.ProcessEnv; signal: AbortSignal },
+): People {
   const credential = (person: Person): string => path.join(home, 'credentials', `${person}.json`);
   return {
     credential,
     async as<T>(person: Person, ...args: string[]): Promise<T> {
+      signal.throwIfAborted();
       const out: string[] = [];
       const err: string[] = [];
       const act = (): Promise<number> =>
@@ -58,7 +64,7 @@ export function people(home: string, product: string, env: NodeJS.ProcessEnv): P
           cwd: path.dirname(home),
           tty: false,
         });
-      const code = await patiently(act);
+      const code = await unlessInterrupted(signal, patiently(act, signal));
       const answer: unknown = JSON.parse(out.at(-1) ?? 'null');
       if (code !== 0) {
         const { error } = (answer ?? {}) as { error?: { code: string; message: string } };

@@ -8,12 +8,12 @@ export type { RaucTestbed };
 
 const SLOT_BYTES = 64 * 1024 * 1024;
 
-/** RAUC's service on a D-Bus of its own, or the reason why not. */
-export async function openTestbed(folder: string): Promise<RaucTestbed | string> {
+/** RAUC's service on a D-Bus of its own, or the reason why not. Rejects when interrupted. */
+export async function openTestbed(folder: string, signal: AbortSignal): Promise<RaucTestbed | string> {
   const missing = raucMissing();
   if (missing !== undefined) return missing;
   await mkdir(folder, { recursive: true });
-  return startRaucTestbed(folder, { compatible: 'acme-dc150', slotBytes: SLOT_BYTES });
+  return startRaucTestbed(folder, { compatible: 'acme-dc150', slotBytes: SLOT_BYTES, signal });
 }
 
 /** A charger's body on top of it. */

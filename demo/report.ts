@@ -8,10 +8,13 @@ export interface Outcome {
   badRollout: string;
   evidence: string;
   chargers: number;
+  /** Healthy on release A in the end, by the service's word and by their own. */
   onGood: number;
   everOnBad: number;
   attacks: AttackOutcome[];
   restarts: number;
+  /** Of the wall's time, in which the fleet's clock went slower. */
+  slowedSeconds: number;
   seconds: number;
 }
 
@@ -46,7 +49,7 @@ export function shortcomings(verdict: Verdict, attacks: number): string[] {
   return [
     ...(goodRollout === 'COMPLETED' ? [] : [`the good release ended ${goodRollout}, not COMPLETED`]),
     ...(badRollout === 'ROLLED_BACK' ? [] : [`the bad release ended ${badRollout}, not ROLLED_BACK`]),
-    ...(onGood === chargers ? [] : [`${chargers - onGood} chargers are not on the good release`]),
+    ...(onGood === chargers ? [] : [`${chargers - onGood} chargers are not healthy on the good release`]),
     ...(everOnBad > 0 ? [] : ['no charger ever took the bad release, so nothing was taken back']),
     ...(attacksRefused === attacks
       ? []
@@ -61,7 +64,7 @@ export function reportLines(outcome: Outcome): string[] {
   return [
     '',
     `Image      ${outcome.image}`,
-    `Release A  ${outcome.goodRollout}: ${outcome.onGood} of ${outcome.chargers} chargers run it, healthy; a storm did not stop it`,
+    `Release A  ${outcome.goodRollout}: ${outcome.onGood} of ${outcome.chargers} chargers are healthy on it, by the service's word and their own; a storm did not stop it`,
     `Release B  ${outcome.badRollout}: ${outcome.everOnBad} chargers had taken it, all went back without a human`,
     `           ${outcome.evidence}`,
     'Attacks on one charger, each beside its twin without the attack:',
@@ -71,6 +74,9 @@ export function reportLines(outcome: Outcome): string[] {
     ),
     ...(outcome.restarts > 0
       ? [`The service died ${outcome.restarts} time(s) meanwhile and was started again.`]
+      : []),
+    ...(outcome.slowedSeconds >= 1
+      ? [`The fleet's clock waited for this machine: it went slower for ${outcome.slowedSeconds} s.`]
       : []),
     `${outcome.seconds} s. Repeat it: npm run demo -- --seed ${outcome.seed}`,
   ];

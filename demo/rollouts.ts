@@ -3,17 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CommandError, EXIT, type ServiceClient } from '@tidegate/server/operator/commands';
 import { DemoCommandError, type People } from './people.ts';
 import { PRODUCT } from './releases.ts';
-import type { Bar, Screen } from './screen.ts';
-
-export interface RolloutView {
-  id: string;
-  status: string;
-  waitingFor: 'approval' | 'gate' | null;
-  current: number;
-  steps: { name: string; status: string; size: number; counts: Partial<Record<string, number>> }[];
-  pausedBecause: string | null;
-  evidence: { sentence: string; kind: string } | null;
-}
+import { barsOf } from './rollout-bars.ts';
+import type { RolloutView } from './rollout-view.ts';
+import type { Stage } from './stage.ts';
 
 export interface RolloutEnd {
   view: RolloutView;
@@ -36,18 +28,20 @@ export async function createRollout(
   return people.as<RolloutView>('alice', 'rollout', 'create', ...words);
 }
 
-/** Follows a rollout to its end; bob approves whatever waits for a person. */
+/**
+ * Follows a rollout to its end; bob approves whatever waits for a person.
+ * @param mayPause harm is to be expected: evidence that still hangs on one charger pauses, and halts when others bear it out.
+ */
 export async function follow(
   id: string,
-  people: People,
+  mayPause: boolean,
   service: ServiceClient,
-  screen: Screen,
-  signal: AbortSignal,
+  { people, clock, screen, signal }: Pick<Stage, 'people' | 'clock' | 'screen' | 'signal'>,
 ): Promise<RolloutEnd> {
   for (;;) {
     signal.throwIfAborted();
     const view = await ask(() => service.get<RolloutView>(`/rollouts/${id}`), signal);
-    screen.bars(barsOf(view));
+    screen.bars(barsOf(view, clock.now()));
     if (ENDS.has(view.status)) {
       screen.end();
       return { view, way: await ask(() => wayOf(service, id), signal) };
@@ -58,7 +52,8 @@ export async function follow(
       await approve(people, id, `looked at ${what}`);
       screen.say(`  bob approves ${what}.`);
     }
-    if (view.status === 'PAUSED') throw new Error(`The rollout was paused: ${view.pausedBecause}`);
+    if (view.status === 'PAUSED' && !mayPause)
+      throw new Error(`The rollout was paused: ${view.pausedBecause}`);
     await delay(LOOK_MS, undefined, { signal });
   }
 }
@@ -100,35 +95,4 @@ async function ask<T>(question: () => Promise<T>, signal: AbortSignal): Promise<
       await delay(LOOK_MS, undefined, { signal });
     }
   }
-}
-
-const SETTLED = ['HEALTHY', 'ROLLED_BACK', 'SKIPPED'];
-const UNDER_WAY = ['OFFERED', 'DOWNLOADING', 'STAGED', 'WAITING_WINDOW', 'INSTALLING', 'VERIFYING'];
-const SHOWN = ['FAILED', 'LOST', 'ROLLING_BACK', 'ROLLED_BACK', 'SKIPPED'];
-
-export function barsOf(view: RolloutView): Bar[] {
-  return view.steps.map(({ name, status, size, counts }) => {
-    const sum = (states: string[]): number => states.reduce((n, state) => n + (counts[state] ?? 0), 0);
-    const more = [
-      ...(sum(UNDER_WAY) > 0 ? [`${sum(UNDER_WAY)} under way`] : []),
-      ...SHOWN.filter((state) => (counts[state] ?? 0) > 0).map(
-        (state) => `${counts[state]} ${state.toLowerCase().replace('_', ' ')}`,
-      ),
-    ];
-    const healthy = `${counts['HEALTHY'] ?? 0}/${size} healthy`;
-    return {
-      label: name,
-      share: size === 0 ? 0 : sum(SETTLED) / size,
-      note: [status.toLowerCase().padEnd(7), healthy, ...more].join('  '),
-    };
-  });
-}
-
-/** Chargers that ran the release at any time. */
-export function everTaken(view: RolloutView): number {
-  const TAKEN = ['VERIFYING', 'HEALTHY', 'ROLLING_BACK', 'ROLLED_BACK'];
-  return view.steps.reduce(
-    (sum, { counts }) => sum + TAKEN.reduce((n, state) => n + (counts[state] ?? 0), 0),
-    0,
-  );
 }

@@ -3,9 +3,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const RESTART_MS = 300;
-const STOP_MS = 15_000;
+const STOP_MS = 8000;
+const LOOK_MS = 100;
 
 export interface ServiceOptions {
   /** Folder of the checkout, where `tidegate.ts` is. */
@@ -15,6 +17,9 @@ export interface ServiceOptions {
   /** Holds the process id of the service that runs. */
   pidFile: string;
   url: string;
+  /** An interrupted demo starts nothing again. */
+  signal: AbortSignal;
+  /** It died, and is being started again. */
   onRestart: (count: number) => void;
 }
 
@@ -40,15 +45,17 @@ export class Service {
       cwd: path.dirname(this.#options.logFile),
       env: this.#options.env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // A session of its own: Ctrl-C is for the demo, which ends the service when its turn comes.
+      detached: true,
     });
     child.stdout?.pipe(this.#log, { end: false });
     child.stderr?.pipe(this.#log, { end: false });
     child.once('exit', () => {
-      if (this.#stopping) return;
+      if (this.#unwanted) return;
       this.#restarts += 1;
       this.#options.onRestart(this.#restarts);
       setTimeout(() => {
-        if (!this.#stopping) this.start();
+        if (!this.#unwanted) this.start();
       }, RESTART_MS);
     });
     // For whoever wants to see what a kill does.
@@ -56,12 +63,16 @@ export class Service {
     this.#child = child;
   }
 
-  /** Resolves once `/readyz` answers 200; rejects with the end of the log after `timeoutMs`. */
+  get #unwanted(): boolean {
+    return this.#stopping || this.#options.signal.aborted;
+  }
+
+  /** Resolves once `/readyz` answers 200; rejects after `timeoutMs`, and when interrupted. */
   async ready(timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (Date.now() < deadline) {
       if ((await probe(`${this.#options.url}/readyz`)) === 200) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await delay(LOOK_MS, undefined, { signal: this.#options.signal });
     }
     throw new Error(
       `The service was not ready within ${timeoutMs / 1000} s. Its log: ${this.#options.logFile}`,

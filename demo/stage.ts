@@ -13,6 +13,8 @@ import { type DemoOptions, ROOT } from './options.ts';
 import { type People, people } from './people.ts';
 import { openTestbed, type RaucTestbed } from './rauc.ts';
 import { HARDWARE, OTHER_HARDWARE, PRODUCT, type Release, release, type ReleasePlan } from './releases.ts';
+import { credentialLine, tidegateLine } from './hints.ts';
+import { unlessInterrupted } from './interruption.ts';
 import { ScenarioFile } from './scenario-file.ts';
 import type { Screen } from './screen.ts';
 import { Service } from './service.ts';
@@ -54,8 +56,8 @@ export async function setStage(
   await clearStage(folder);
   await mkdir(path.join(folder, 'images'), { recursive: true });
   await writeFile(path.join(folder, MARKER), '');
-  const image = await payload(CACHE);
-  const testbed = await openTestbed(path.join(folder, 'rauc'));
+  const image = await payload(CACHE, signal);
+  const testbed = await openTestbed(path.join(folder, 'rauc'), signal);
   const missing = typeof testbed === 'string' ? testbed : undefined;
   if (typeof testbed !== 'string') atEnd(() => testbed.stop());
   screen.say(
@@ -71,7 +73,9 @@ export async function setStage(
   const planFile = path.join(folder, 'plan.json');
   await writeFile(planFile, JSON.stringify(demoPlan));
   const port = await freePort(options.port);
-  const crew = people(home, PRODUCT, env);
+  if (options.port !== 0 && port !== options.port)
+    screen.say(`Port ${options.port} is taken, so the service gets ${port}. Choose one: --port.`);
+  const crew = people(home, PRODUCT, { env, signal });
   await crew.as('alice', 'init', '--port', String(port));
   await crew.as('alice', 'product', 'add', PRODUCT, '--hardware', `${HARDWARE},${OTHER_HARDWARE}`);
   screen.say('Ceremony: root and targets 2 of 3, product role 2 of 2, online keys apart, two operators.');
@@ -111,29 +115,34 @@ export async function clearStage(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 });
 }
 
-export async function startService({ folder, env, url, people, screen, atEnd }: Stage): Promise<Service> {
+export async function startService(stage: Stage): Promise<Service> {
+  const { folder, env, url, people, screen, signal, atEnd } = stage;
   const service = new Service({
     root: ROOT,
     env,
     url,
     logFile: path.join(folder, 'service.log'),
     pidFile: path.join(folder, 'service.pid'),
-    onRestart: (count) => screen.say(`  The service died (${count}). Starting it again.`),
+    signal,
+    onRestart: (count) =>
+      screen.say(`  The service died (${count}). Starting it again; the fleet's clock waits.`),
   });
   atEnd(() => service.stop());
   service.start();
   await service.ready(60_000);
   screen.say(`Service: ${url}. Look into it meanwhile, from another terminal:`);
-  screen.say(`  export TIDEGATE_CREDENTIAL='${people.credential('alice')}'`);
-  screen.say(`  '${path.join(ROOT, 'bin', 'tidegate')}' rollout list      (or fleet list, audit list)`);
+  screen.command(`  ${credentialLine(people.credential('alice'))}`);
+  screen.command(`  ${tidegateLine('rollout', 'list')}`);
+  screen.command(`  ${tidegateLine('fleet', 'list')}`);
   return service;
 }
 
 /** Makes an image of one version, signs it and publishes it. */
 export async function publish(stage: Stage, plan: Omit<ReleasePlan, 'image'>): Promise<Release> {
-  const { testbed, image, folder, people } = stage;
+  const { testbed, image, folder, people, signal } = stage;
   if (testbed !== undefined) {
-    return release(people, { ...plan, image: await testbed.makeBundle(image.file, plan.version) });
+    const bundle = await unlessInterrupted(signal, testbed.makeBundle(image.file, plan.version));
+    return release(people, { ...plan, image: bundle });
   }
   const file = path.join(folder, 'images', `dc150-${plan.version}.bin`);
   await rawImage(image.file, plan.version, file);
