@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { type Db, inTransaction } from '../db/index.ts';
+import { auditHash } from './chain.ts';
 import { appendAudit, verifyAudit } from './index.ts';
 
 const AT = new Date('2026-11-22T03:00:00.123Z');
@@ -113,6 +114,62 @@ test.each(tampering)('a %s is proven at its position', async (_name, statements,
   for (const statement of statements.split(';')) await sql.raw(statement).execute(db);
   expect(await verifyAudit(db, 'acme')).toEqual({ ok: false, position, fault });
 });
+
+/** A hash that fits its own row: what somebody who can write to the database would put there. */
+async function rehash(position: number, previous: string): Promise<string> {
+  const row = await db
+    .selectFrom('audit')
+    .selectAll()
+    .where('organisation', '=', 'acme')
+    .where('position', '=', position)
+    .executeTakeFirstOrThrow();
+  const hash = auditHash(previous, { ...row, at: row.at.toISOString() });
+  await db
+    .updateTable('audit')
+    .set({ previous_hash: previous, hash })
+    .where('organisation', '=', 'acme')
+    .where('position', '=', position)
+    .execute();
+  return hash;
+}
+
+test.each([
+  ['changed', `update audit set reason = 'none' where position = 2`, 4],
+  [
+    'removed, and the gap closed',
+    `delete from audit where position = 2; update audit set position = position - 1 where position > 2`,
+    3,
+  ],
+  [
+    'swapped with the next',
+    `update audit set position = 9 where position = 2; update audit set position = 2 where position = 3;
+     update audit set position = 3 where position = 9`,
+    4,
+  ],
+])(
+  'a row in the middle that was %s is proven, whatever hashes are made to fit',
+  async (_name, statements, last) => {
+    await append(['a', 'b', 'c', 'd']);
+    const kept = await verifyAudit(db, 'acme');
+    if (!kept.ok) throw new Error('untouched log does not verify');
+    const first = await db
+      .selectFrom('audit')
+      .select('hash')
+      .where('position', '=', 1)
+      .executeTakeFirstOrThrow();
+    for (const statement of statements.split(';')) await sql.raw(statement).execute(db);
+    // As far as its own hash and the next row's reference go, the forger does it well; the row after still tells.
+    const forged = await rehash(2, first.hash);
+    await db.updateTable('audit').set({ previous_hash: forged }).where('position', '=', 3).execute();
+    expect(await verifyAudit(db, 'acme')).toEqual({ ok: false, position: 3, fault: 'CHANGED' });
+    // Who makes every later hash fit as well ends at another head than the one that was kept.
+    let previous = first.hash;
+    for (let position = 2; position <= last; position++) previous = await rehash(position, previous);
+    expect(await verifyAudit(db, 'acme')).toMatchObject({ ok: true });
+    expect(previous).not.toBe(kept.head.hash);
+    expect(await verifyAudit(db, 'acme', kept.head)).toMatchObject({ ok: false, position: 4 });
+  },
+);
 
 test('a log that was cut off or rewritten as a whole contradicts a head that was kept', async () => {
   await append(['a', 'b', 'c']);

@@ -3,7 +3,7 @@ import { sql, type Transaction } from 'kysely';
 import { POLICY_TARGET, type ReleaseTarget, SIGSTORE_ROOT_TARGET } from '@tidegate/client-sdk/protocol';
 import type { Database, NewRow } from '../db/index.ts';
 import { ApiError } from '../http/index.ts';
-import { metadataKey, targetKey, TIMESTAMP_KEY } from '@tidegate/signer/repository';
+import { BlobError, metadataKey, targetKey, TIMESTAMP_KEY } from '@tidegate/signer/repository';
 import type { Candidate } from './candidate.ts';
 import { collect, sha256Of } from './current.ts';
 import type { ReleaseChanges } from './releases.ts';
@@ -20,7 +20,7 @@ export async function storeDocuments(
     // Two releases may share a side file.
     if ((await deps.blobs.stat(key)) !== undefined) continue;
     // Hashed once more on its way: what is stored is what was verified, whatever happened to the staging folder.
-    await deps.blobs.put(key, readStaged(deps, sha256), { expect: { sha256, length } });
+    await deps.blobs.put(key, readStaged(deps, sha256), { expect: { sha256, length } }).catch(mismatch);
   }
   const { documents, versions, roots, snapshot } = candidate;
   await putTrustFile(deps, POLICY_TARGET, documents.policy);
@@ -33,6 +33,15 @@ export async function storeDocuments(
   await putMetadata(deps, 'snapshot', snapshot.version, snapshot.bytes);
   // Last, because clients look for the next root by its name before they read anything else.
   for (const root of roots) await putMetadata(deps, 'root', root.version, root.bytes);
+}
+
+/** Staging was meddled with: whoever uploads again gets the right bytes in. */
+function mismatch(cause: unknown): never {
+  const altered =
+    cause instanceof BlobError && (cause.code === 'BLOB_DIGEST' || cause.code === 'BLOB_LENGTH');
+  if (altered)
+    throw new ApiError('UPLOAD_MISMATCH', 'An upload has changed since it was received.', { cause });
+  throw cause;
 }
 
 /**

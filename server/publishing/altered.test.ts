@@ -1,0 +1,74 @@
+/** Bytes that change in staging after they were hashed or verified: what is published is what was verified, or nothing. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { testDatabase } from '../../test/support/postgres.ts';
+import { type Built, Desk, digest } from './desk.fixture.ts';
+
+let desk: Desk;
+let built: Built;
+
+beforeEach(async () => {
+  desk = await Desk.open((await testDatabase()).db);
+  await desk.bootstrap();
+  built = await desk.buildRelease('1.0.0');
+});
+afterEach(() => desk.close());
+
+const alter = (bytes: Buffer, to: Buffer) => writeFile(join(desk.deps.staging, digest(bytes)), to);
+const flipped = (bytes: Buffer): Buffer => Buffer.from(bytes.map((byte, i) => (i === 7 ? byte ^ 1 : byte)));
+
+async function refusedAndStillPossible(attempt: () => Promise<unknown>): Promise<void> {
+  const before = await desk.state();
+  await expect(attempt()).rejects.toMatchObject({ code: 'UPLOAD_MISMATCH', status: 422 });
+  const after = await desk.state();
+  const { blobs, ...rows } = after;
+  expect(rows).toEqual({ ...before, blobs: undefined });
+  // Nothing new but what is named by a digest that it has.
+  for (const file of blobs) {
+    if (before.blobs.includes(file)) continue;
+    expect(file).toContain(digest(built.image));
+  }
+  await expect(desk.release(built)).resolves.toMatchObject({ changed: true });
+}
+
+test('an image that was altered after its upload, in its length or not', async () => {
+  for (const bytes of [
+    flipped(built.image),
+    built.image.subarray(1),
+    Buffer.concat([built.image, built.image]),
+  ]) {
+    await desk.upload(built.image, built.bundle);
+    await alter(built.image, bytes);
+    const before = await desk.state();
+    await expect(desk.publishRole(await desk.listReleases([built]))).rejects.toMatchObject({
+      code: 'UPLOAD_MISMATCH',
+    });
+    expect(await desk.state()).toEqual({ ...before, staging: [] });
+  }
+  await expect(desk.release(built)).resolves.toMatchObject({ changed: true });
+});
+
+test('a bundle that is altered between its verification and its promotion', () =>
+  refusedAndStillPossible(async () => {
+    const { blobs } = desk.deps;
+    const put = blobs.put.bind(blobs);
+    const deps = {
+      ...desk.deps,
+      blobs: Object.assign(Object.create(blobs) as typeof blobs, {
+        // The image is promoted first: by now everything has been verified.
+        put: async (...args: Parameters<typeof put>) => {
+          await alter(built.bundle, flipped(built.bundle));
+          return put(...args);
+        },
+      }),
+    };
+    await desk.upload(built.image, built.bundle);
+    const { deps: own } = desk;
+    Object.assign(desk, { deps });
+    try {
+      return await desk.publishRole(await desk.listReleases([built]));
+    } finally {
+      Object.assign(desk, { deps: own });
+    }
+  }));
