@@ -38,6 +38,7 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
     if (asksForRoom(batch)) await limits.take();
     const evidence = new Evidence();
     const outcomes: Outcome<CheckInAnswer>[] = [];
+    const heard = new Set<string>();
     for (const visit of visits) {
       const visitor = batch.visitors.get(visit.charger.serial);
       const refusal = refusalOf(visit, visitor);
@@ -45,9 +46,12 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
         outcomes.push({ ok: false, error: refusal });
         continue;
       }
+      heard.add(visitor.serial);
       const want = await take(trx, visit, visitor, batch, evidence, limits, repository);
       outcomes.push({ ok: true, value: await answer(deps, visit, visitor, want, repository, now) });
     }
+    // Whoever was refused has not been heard: an old certificate does not keep a charger online.
+    for (const serial of batch.visitors.keys()) if (!heard.has(serial)) batch.visitors.delete(serial);
     await writeEvidence(trx, batch, evidence);
     await writeVisitors(trx, batch);
     return { outcomes, changed: [...batch.changed].map((id) => ({ organisation, id })) };
