@@ -16,6 +16,7 @@ import {
   lacks,
   type PublishedRelease,
   releasesIn,
+  requireAllOut,
   requireSigned,
   signaturesMissing,
   unsigned,
@@ -54,7 +55,10 @@ async function publish(
   const waiting = await unsigned(context, before);
   const published = await allPages<PublishedRelease>(service, '/releases');
   if (name !== undefined) await requireSigned(context, name, steps, { published, versions: before });
-  else if (steps.length === 0 && waiting[0] !== undefined) throw signaturesMissing(waiting[0]);
+  else if (steps.length === 0) {
+    if (waiting[0] !== undefined) throw signaturesMissing(waiting[0]);
+    await requireAllOut(context, published);
+  }
   const here = await localFiles(context);
   const known = new Set(published.map(({ path }) => path));
   const done: Published[] = [];

@@ -1,8 +1,10 @@
 /** The commands as people type them, over HTTPS, against the real API, database and repository; for tests. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { sql } from 'kysely';
 import { signerCommands } from '@tidegate/signer/commands';
 import { openKeyFile, type Signer } from '@tidegate/signer/keys';
 import { fileBlobs } from '@tidegate/signer/repository';
@@ -30,6 +32,8 @@ export class Typing {
   readonly tls: { url: string; ca: string };
   /** Credential files by name. */
   readonly files = new Map<string, string>();
+  /** Further variables of the environment. */
+  readonly env: Record<string, string> = {};
 
   private constructor(home: string, service: TestService, tls: Typing['tls']) {
     this.home = home;
@@ -39,7 +43,7 @@ export class Typing {
 
   static async open(): Promise<Typing> {
     const home = await mkdtemp(join(tmpdir(), 'tidegate commands '));
-    const desk = { home, files: new Map<string, string>() };
+    const desk = { home, files: new Map<string, string>(), env: {} };
     await type(desk, signerCommands, undefined, ['init']);
     await type(desk, signerCommands, undefined, ['product', 'add', PRODUCT, '--hardware', 'dc150-r2']);
     const service = await TestService.start((await testDatabase()).db, (db) => openHome(home, db));
@@ -70,6 +74,32 @@ export class Typing {
     return type(this, operatorCommands, who, args, true);
   }
 
+  /** Rows of every table, and the digest of every file of the service and of the desk: what a refusal leaves alone. */
+  async state(): Promise<{ rows: Record<string, unknown>; files: Record<string, string> }> {
+    const { db } = this.service;
+    const tables = await sql<{ name: string }>`
+      select table_name as name from information_schema.tables where table_schema = 'public' order by 1`.execute(
+      db,
+    );
+    const rows: Record<string, unknown> = {};
+    for (const { name } of tables.rows) {
+      const { rows: all } = await sql`select to_jsonb(t) as row from ${sql.table(name)} t order by 1`.execute(
+        db,
+      );
+      rows[name] = all;
+    }
+    const files: Record<string, string> = {};
+    const folder = join(this.home, '.tidegate');
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      files[path] = createHash('sha256')
+        .update(await readFile(path))
+        .digest('hex');
+    }
+    return { rows, files };
+  }
+
   async close(): Promise<void> {
     await this.service.stop();
     await rm(this.home, { recursive: true, force: true });
@@ -95,7 +125,7 @@ async function openHome(home: string, db: Db): Promise<PublishingDeps> {
 }
 
 async function type(
-  { home, files }: { home: string; files: ReadonlyMap<string, string> },
+  { home, files, env }: Pick<Typing, 'home' | 'files' | 'env'>,
   commands: (context: CommandContext) => Command[],
   who: string | undefined,
   args: string[],
@@ -106,7 +136,7 @@ async function type(
     out: (line) => ran.out.push(line),
     err: (line) => ran.err.push(line),
     json: false,
-    env: who === undefined ? {} : { TIDEGATE_CREDENTIAL: files.get(who) },
+    env: { ...env, ...(who === undefined ? {} : { TIDEGATE_CREDENTIAL: files.get(who) }) },
     cwd: home,
     tty,
     exit: (code) => (ran.exit = code),
