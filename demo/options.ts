@@ -21,7 +21,7 @@ export function parseOptions(args: string[]): DemoOptions {
       'The main job on one machine: a good release goes out, a bad one is taken back by itself, five attacks are refused.',
     )
     .option('--seed <number>', 'repeat a run', whole)
-    .option('--port <number>', 'port of the service', whole, 8443)
+    .option('--port <number>', 'port of the service; 0 takes a free one', portNumber, 8443)
     .option(
       '--folder <folder>',
       'where it all happens; emptied at the beginning',
@@ -38,4 +38,10 @@ export function parseOptions(args: string[]): DemoOptions {
 function whole(text: string): number {
   if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);
+}
+
+export function portNumber(text: string): number {
+  const port = whole(text);
+  if (port > 65_535) throw new InvalidArgumentError('A port is a number between 0 and 65535.');
+  return port;
 }
