@@ -215,7 +215,7 @@ describe('halting', () => {
     const { rollout, now } = make();
     const halted = must(rollout, tick(harmful(now)), now);
     expect(halted.rollout.status).toBe('HALTED');
-    expect(halted.rollout.evidence).toMatchObject({ kind: 'detector', signal: 'fault', threshold: 100 });
+    expect(halted.rollout.evidence).toMatchObject({ kind: 'detector', signal: 'fault' });
     expect(halted.effects).toEqual([{ kind: 'withdraw' }, { kind: 'wake', at: now }]);
     const back = must(halted.rollout, tick(harmful(now)), now);
     expect(back.rollout.status).toBe('ROLLING_BACK');

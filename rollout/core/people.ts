@@ -75,7 +75,10 @@ function pause(rollout: Rollout, event: PersonEvent, now: number): Decision {
 function resume(rollout: Rollout, event: PersonEvent, now: number): Decision {
   if (!isIn(rollout, 'PAUSED')) return wrongStatus(rollout, event);
   // The step keeps its state: what soaked soaks on, and a gate is still a gate. Whether it is held is found out anew.
-  const running = { ...to(rollout, 'RUNNING', now), pausedBecause: null, holding: null };
+  // Whoever resumes has seen which chargers the evidence hung on.
+  const { chargers } = rollout.noticed;
+  const noticed = chargers === undefined ? rollout.noticed : { ...rollout.noticed, overlooked: chargers };
+  const running = { ...to(rollout, 'RUNNING', now), pausedBecause: null, holding: null, noticed };
   const note = `Resumed by ${event.by}: ${event.reason}`;
   return accepted(running, [{ kind: 'wake', at: now }], [note]);
 }

@@ -1,39 +1,50 @@
-import { evaluate, sentenceOf } from '@tidegate/rollout/health';
+import {
+  CHARGERS_TO_HALT,
+  type Found,
+  hangingSentence,
+  judge,
+  type Judgement,
+  SITES_TO_HALT,
+  standingSentence,
+  standsWithoutFirst,
+} from '@tidegate/rollout/health';
 import { accepted, currentStep, to, withStep } from './change.ts';
 import type { AssignmentState, Decision, Evidence, Observation, Rollout } from './types.ts';
 
-/** Hard events from at least this many treated chargers, at this many sites, halt: one stolen device identity must not undo a fix. Design §5 */
-const HARD_CHARGERS = 3;
-const HARD_SITES = 2;
-
-/** Why a watched rollout must stop and go back by itself, or null. */
-export function reasonToHalt(rollout: Rollout, observation: Observation, now: number): Evidence | null {
-  return byDetector(rollout, observation, now) ?? byHardEvents(rollout, observation, now);
+/** What the detector makes of everything that people have not overruled. */
+export function detect(rollout: Rollout, observation: Observation): Judgement {
+  const from = rollout.judgedFrom ?? -Infinity;
+  const counts = (each: { from: number }): boolean => each.from >= from;
+  const input = {
+    bins: observation.bins.filter(counts),
+    treated: observation.treated.map((each) => ({ ...each, events: each.events.filter(counts) })),
+    earlier: observation.earlier,
+    overlooked: rollout.noticed.overlooked ?? [],
+  };
+  return judge(input, rollout.plan.detector);
 }
 
-function byDetector(rollout: Rollout, observation: Observation, now: number): Evidence | null {
-  const from = rollout.judgedFrom ?? -Infinity;
-  const verdict = evaluate(
-    observation.bins.filter((bin) => bin.from >= from),
-    rollout.plan.detector,
-  );
-  const { worst } = verdict;
-  if (!verdict.halt || worst === null) return null;
-  return {
-    at: now,
-    kind: 'detector',
-    sentence: sentenceOf(worst, rollout.release.version),
-    signal: worst.signal,
-    m: worst.m,
-    threshold: worst.threshold,
-    logLikelihood: worst.logLikelihood,
-    treated: worst.treated,
-    control: worst.control,
-  };
+/** Why a watched rollout must stop and go back by itself, or null. */
+export function reasonToHalt(
+  rollout: Rollout,
+  observation: Observation,
+  judgement: Judgement,
+  now: number,
+): Evidence | null {
+  return byDetector(rollout, judgement, now) ?? byHardEvents(rollout, observation, now);
+}
+
+function byDetector(rollout: Rollout, judgement: Judgement, now: number): Evidence | null {
+  if (judgement.kind !== 'stands') return null;
+  const { verdict, behind } = judgement.found;
+  const { signal, m, threshold, logLikelihood, treated, control, comparison } = verdict;
+  const figures = { signal, m, threshold, logLikelihood, treated, control, comparison, behind };
+  const sentence = standingSentence(judgement.found, rollout.release.version);
+  return { at: now, kind: 'detector', sentence, ...figures };
 }
 
 function byHardEvents(rollout: Rollout, { hard }: Observation, now: number): Evidence | null {
-  if (hard.chargers < HARD_CHARGERS || hard.sites < HARD_SITES) return null;
+  if (hard.chargers < CHARGERS_TO_HALT || hard.sites < SITES_TO_HALT) return null;
   // What people overruled when they sent it forward does not halt it twice.
   if (rollout.judgedFrom !== null && hard.chargers <= rollout.noticed.hardChargers) return null;
   const what = hard.code ?? 'hard events';
@@ -42,26 +53,34 @@ function byHardEvents(rollout: Rollout, { hard }: Observation, now: number): Evi
 }
 
 /**
- * Pauses on one charger's hard event, and on more failures than the plan tolerates in the current step. While paused, it goes on taking note of
- * worse figures, so that whoever resumes has seen them. Null when there is nothing new.
+ * Pauses on one charger's hard event, on evidence of the detector that hangs on one charger, and on more failures than the plan tolerates in the
+ * current step. While paused, it goes on taking note of worse figures, so that whoever resumes has seen them. Null when there is nothing new.
  */
-export function reasonToPause(rollout: Rollout, observation: Observation, now: number): Decision | null {
-  if (rollout.status === 'COMPLETED') return null;
+export function reasonToPause(
+  rollout: Rollout,
+  observation: Observation,
+  judgement: Judgement,
+  now: number,
+): Decision | null {
+  const hanging = newlyHanging(rollout, judgement);
+  if (rollout.status === 'COMPLETED') return hanging === null ? null : noticeOnly(rollout, hanging);
   const counts = observation.steps[rollout.current]?.counts ?? {};
   const failed = (counts.FAILED ?? 0) + (counts.LOST ?? 0);
   const size = membersOf(counts);
   const tooMany = failed > Math.max(tolerated(rollout, size), rollout.noticed.failed);
   const hardChargers = observation.hard.chargers;
   const hard = hardChargers > rollout.noticed.hardChargers;
-  if (!tooMany && !hard) return null;
+  if (!tooMany && !hard && hanging === null) return null;
   const reasons = [
     ...(hard
-      ? [`${hardChargers} charger(s) on the release reported ${observation.hard.code ?? 'a hard event'}`]
+      ? [`${hardChargers} charger(s) on the release reported ${observation.hard.code ?? 'a hard event'}.`]
       : []),
-    ...(tooMany ? [`${failed} of ${size} chargers of this step failed or fell silent`] : []),
+    ...(hanging === null ? [] : [hangingSentence(hanging, rollout.release.version)]),
+    ...(tooMany ? [`${failed} of ${size} chargers of this step failed or fell silent.`] : []),
   ];
-  const pausedBecause = `${reasons.join('; ')}.`;
+  const pausedBecause = reasons.join(' ');
   const noticed = {
+    ...(hanging === null ? rollout.noticed : withHanging(rollout, hanging)),
     hardChargers: Math.max(hardChargers, rollout.noticed.hardChargers),
     failed: tooMany ? failed : rollout.noticed.failed,
   };
@@ -70,6 +89,31 @@ export function reasonToPause(rollout: Rollout, observation: Observation, now: n
   // A gate's approvals were given without knowing this.
   const atGate = currentStep(rollout)?.status === 'GATE';
   return accepted(atGate ? withStep(paused, { approvals: [] }) : paused, [], [`Paused: ${pausedBecause}`]);
+}
+
+/** Evidence that hangs on a charger that no person has been shown yet. While one such pause lasts, that others join in is no news. */
+function newlyHanging({ noticed, status }: Rollout, judgement: Judgement): Found | null {
+  if (judgement.kind !== 'hangs') return null;
+  const shown = noticed.chargers ?? [];
+  if (status === 'PAUSED' && shown.length > (noticed.overlooked ?? []).length) return null;
+  return hangsOn(judgement.found).every((serial) => shown.includes(serial)) ? null : judgement.found;
+}
+
+/** The one charger that it hangs on, or all of them where they are too few. */
+function hangsOn(found: Found): string[] {
+  return found.behind.chargers
+    .slice(0, standsWithoutFirst(found) ? undefined : 1)
+    .map(({ serial }) => serial);
+}
+
+function withHanging({ noticed }: Rollout, found: Found): Rollout['noticed'] {
+  return { ...noticed, chargers: [...new Set([...(noticed.chargers ?? []), ...hangsOn(found)])] };
+}
+
+/** There is nothing left to pause. */
+function noticeOnly(rollout: Rollout, found: Found): Decision {
+  const note = `Noticed: ${hangingSentence(found, rollout.release.version)}`;
+  return accepted({ ...rollout, noticed: withHanging(rollout, found) }, [], [note]);
 }
 
 /** Chargers that a step really has: fewer than planned when some were retired before the draw, or skipped. */

@@ -1,7 +1,7 @@
 import { createRollout } from './create.ts';
 import { decide } from './decide.ts';
 import { parsePlan } from './plan.ts';
-import type { Decision, Observation, Rollout, RolloutEvent } from './types.ts';
+import type { Decision, Observation, Rollout, RolloutEvent, SignalBin, TreatedCharger } from './types.ts';
 
 export const HOUR = 3_600_000;
 
@@ -37,10 +37,25 @@ export function observation(change: Partial<Observation> = {}): Observation {
   return {
     steps: [0, 1, 2].map(() => ({ counts: {}, treatedChargerHours: 0 })),
     bins: [],
+    treated: spread(change.bins ?? []),
+    earlier: {},
     hard: { chargers: 0, sites: 0, code: null },
     withoutFallback: 0,
     ...change,
   };
+}
+
+/** What is treated in bins of connector faults, as even as may be over six chargers at three sites. */
+export function spread(bins: readonly SignalBin[]): TreatedCharger[] {
+  return Array.from({ length: 6 }, (_, i) => ({
+    signal: 'fault',
+    serial: `T-${i}`,
+    site: `site-${i % 3}`,
+    events: bins.map(({ from, treatedEvents }) => ({ from, count: Math.floor((treatedEvents + i) / 6) })),
+    exposure: bins.reduce((sum, { treatedExposure }) => sum + treatedExposure / 6, 0),
+    from: Math.min(...bins.map(({ from }) => from)),
+    to: Math.max(...bins.map(({ from }) => from)) + HOUR,
+  }));
 }
 
 /** Everything a step needs to go on: all of its chargers and of those before are healthy and have reported, beside a control. */

@@ -1,6 +1,6 @@
 import { advance, openStep } from './advance.ts';
 import { accepted, halt, rollingBack, to } from './change.ts';
-import { reasonToHalt, reasonToPause } from './stop.ts';
+import { detect, reasonToHalt, reasonToPause } from './stop.ts';
 import type { AssignmentState, Decision, Observation, Rollout } from './types.ts';
 
 const HOUR = 3_600_000;
@@ -74,12 +74,13 @@ function start(rollout: Rollout, now: number): Decision {
 }
 
 function judge(rollout: Rollout, observation: Observation, now: number): Decision {
-  const evidence = reasonToHalt(rollout, observation, now);
+  const judgement = detect(rollout, observation);
+  const evidence = reasonToHalt(rollout, observation, judgement, now);
   if (evidence !== null) {
     const hardChargers = Math.max(observation.hard.chargers, rollout.noticed.hardChargers);
     return halt({ ...rollout, noticed: { ...rollout.noticed, hardChargers } }, evidence, true, now);
   }
-  const paused = reasonToPause(rollout, observation, now);
+  const paused = reasonToPause(rollout, observation, judgement, now);
   if (paused !== null) return paused;
   return rollout.status === 'RUNNING' ? advance(rollout, observation, now) : accepted(rollout, [], []);
 }

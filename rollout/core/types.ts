@@ -127,7 +127,7 @@ export interface Plan {
     ratios: number[];
     /** Width of an evidence bin. */
     binMinutes: number;
-    /** Events of one charger, signal and code within this time count once. */
+    /** Events of one charger and signal within this time count once. */
     deduplicateMinutes: number;
   };
   /** How long a completed rollout stays watched. */
@@ -176,8 +176,21 @@ export interface Evidence {
   logLikelihood?: Record<string, number>;
   treated?: { events: number; exposure: number };
   control?: { events: number; exposure: number };
+  /** What `control` is: chargers without the release at the same time, or the fleet before the rollout. */
+  comparison?: 'concurrent' | 'earlier';
+  behind?: Behind;
   by?: string;
   reason?: string;
+}
+
+/** The treated chargers whose events make up the evidence of the detector. */
+export interface Behind {
+  /** Those with the most to it, the first one first. */
+  chargers: { serial: string; site: string; events: number }[];
+  /** All but the first. */
+  others: { chargers: number; sites: number };
+  /** ln M without the events of the first. */
+  lnMWithoutFirst: number;
 }
 
 /**
@@ -213,7 +226,14 @@ export interface Rollout {
   /** Why the current step is held, by itself, for as long as that lasts. */
   holding: Hold | null;
   /** What automatic pauses have already shown to a person, so that resuming is not undone by the same figures: hard-event chargers, and failures in the current step. */
-  noticed: { hardChargers: number; failed: number };
+  noticed: {
+    hardChargers: number;
+    failed: number;
+    /** Chargers that the detector's evidence hung on. */
+    chargers?: string[];
+    /** Those of them that a person has resumed over: their events count no more. */
+    overlooked?: string[];
+  };
   /** Evidence before this time was overruled by the approvals that sent a halted rollout forward. */
   judgedFrom: number | null;
   /** Whether a halt goes on to `ROLLING_BACK` in the next tick by itself. A person's plain halt does not. */
@@ -227,6 +247,9 @@ export interface Observation {
   /** By step: how many assignments are in each state, and the treated charger-hours reported since activation. */
   steps: { counts: Partial<Record<AssignmentState, number>>; treatedChargerHours: number }[];
   bins: SignalBin[];
+  /** Who the treated events are from, of each signal whose evidence reaches its threshold; of others they may be left out. */
+  treated: TreatedCharger[];
+  earlier: Earlier;
   /** Hard events (severity 0, boot loop, invalid signature) of treated chargers. */
   hard: { chargers: number; sites: number; code: string | null };
   /** Treated chargers that have no way back, once rollback has been worked out. */
@@ -243,6 +266,25 @@ export interface SignalBin {
   controlEvents: number;
   controlExposure: number;
 }
+
+/** What one treated charger adds to the bins of one signal. Chargers without an event may be left out. */
+export interface TreatedCharger {
+  signal: Signal;
+  serial: string;
+  site: string;
+  events: {
+    /** Start of the bin. */
+    from: number;
+    count: number;
+  }[];
+  /** Its weighted exposure in all, and the time that this is of. */
+  exposure: number;
+  from: number;
+  to: number;
+}
+
+/** Events and exposure of the selected chargers before the rollout, where weights and comparisons without control come from. */
+export type Earlier = Partial<Record<Signal, { events: number; exposure: number }>>;
 
 export type RolloutEvent =
   | { kind: 'submit'; by: string; reason: string }

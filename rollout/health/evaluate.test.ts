@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import type { SignalBin } from '../core/types.ts';
 import { gamma, streamKey, uniform } from '../simulation/hash.ts';
 import { evaluate } from './evaluate.ts';
-import { sentenceOf } from './sentence.ts';
 import { wald } from './wald.ts';
 import { meanRate, weight } from './weight.ts';
 
@@ -46,7 +45,8 @@ describe('evaluate', () => {
     const over = [bin(0, [12, 10], [2, 40])];
     expect(evaluate(over, DETECTOR)).toMatchObject({
       halt: true,
-      worst: { signal: 'fault', threshold: 100 },
+      // A tenth of α is kept for comparisons with earlier rates.
+      worst: { signal: 'fault', threshold: expect.closeTo(100 / 0.9) as number },
     });
     expect(evaluate([...over, bin(1, [0, 10], [60, 40])], DETECTOR).halt).toBe(true);
   });
@@ -54,7 +54,9 @@ describe('evaluate', () => {
   it('splits α over the signals that have exposure', () => {
     const boots: SignalBin = { ...bin(0, [0, 10], [0, 40]), signal: 'boot' };
     const silent: SignalBin = { ...bin(0, [0, 0], [0, 0]), signal: 'security' };
-    expect(evaluate([bin(0, [1, 10], [1, 40]), boots, silent], DETECTOR).worst?.threshold).toBe(200);
+    expect(evaluate([bin(0, [1, 10], [1, 40]), boots, silent], DETECTOR).worst?.threshold).toBeCloseTo(
+      200 / 0.9,
+    );
   });
 
   it('says nothing without concurrent control, and says how much it could not judge', () => {
@@ -92,14 +94,49 @@ describe('evaluate', () => {
     );
   });
 
-  it('tells an operator in one sentence', () => {
-    const { worst } = evaluate([bin(0, [12, 10], [2, 40])], DETECTOR);
-    if (worst === null) throw new Error('a verdict was expected');
-    expect(sentenceOf(worst, '1.3.0')).toBe(
-      'Chargers on 1.3.0 had 12 connector faults in 10 weighted connector-hours, where 2.8 were to be expected, ' +
-        '4.3 times as many: chargers without it had 2 in 40 at the same times. ' +
-        'The odds against chance reached 123909 to 1; 100 to 1 halts.',
-    );
+  describe('without concurrent control', () => {
+    const earlier = { fault: { events: 100, exposure: 1000 } };
+    const alone = (hours: number, perHour: number): SignalBin[] =>
+      Array.from({ length: hours }, (_, hour) => bin(hour, [perHour, 10], [0, 0]));
+    const lnM = (bins: SignalBin[]) =>
+      evaluate(bins, DETECTOR, earlier).signals.find(({ comparison }) => comparison === 'earlier')?.lnM;
+
+    it('compares with earlier rates, with a tenth of α', () => {
+      const verdict = evaluate(alone(72, 3), DETECTOR, earlier);
+      expect(verdict).toMatchObject({
+        halt: true,
+        worst: {
+          comparison: 'earlier',
+          threshold: expect.closeTo(1000) as number,
+          treated: { events: 216, exposure: 720 },
+          control: { events: 100, exposure: 1000 },
+          expected: 72,
+        },
+      });
+      expect(evaluate(alone(72, 1), DETECTOR, earlier).halt).toBe(false);
+    });
+
+    it('takes bins that have a control by that alone', () => {
+      const both = [...alone(72, 3), bin(100, [1, 10], [100, 1000])];
+      expect(lnM(both)).toBeCloseTo(lnM(alone(72, 3)) ?? NaN);
+      const [concurrent] = evaluate(both, DETECTOR, earlier).signals;
+      expect(concurrent).toMatchObject({ comparison: 'concurrent', uncontrolled: 720, halt: false });
+    });
+
+    it('does not count the worst day: a storm of a day halts nothing', () => {
+      const storm = alone(72, 1).map((each, hour) =>
+        hour < 24 ? { ...each, treatedEvents: 20 * each.treatedEvents } : each,
+      );
+      expect(lnM(storm)).toBe(0);
+      expect(
+        lnM(storm.map((each, hour) => (hour === 40 ? { ...each, treatedEvents: 300 } : each))),
+      ).toBeGreaterThan(10);
+    });
+
+    it('trusts an earlier rate for no more than the events that it rests on', () => {
+      const few = { fault: { events: 1, exposure: 10 } };
+      expect(evaluate(alone(72, 3), DETECTOR, few).halt).toBe(false);
+    });
   });
 });
 

@@ -10,6 +10,7 @@ import {
   type Rollout,
   type RolloutEffect,
   type SignalBin,
+  type TreatedCharger,
 } from '../core/index.ts';
 import { ALREADY_ON_RELEASE, NO_FALLBACK, NO_FALLBACK_DETAIL } from './codes.ts';
 import { chooseFallback, type PublishedImage } from './fallback.ts';
@@ -32,6 +33,7 @@ interface Held {
   /** By serial number. */
   assignments: Map<string, MemoryAssignment>;
   bins: SignalBin[];
+  treated: TreatedCharger[];
   hard: { serial: string; site: string; code: string }[];
   /** Treated charger-hours by step. */
   exposure: number[];
@@ -55,7 +57,7 @@ export class MemoryRolloutStore implements RolloutStore {
 
   create(rollout: Rollout, due: number | null): void {
     const exposure = rollout.steps.map(() => 0);
-    const nothing = { assignments: new Map(), bins: [], hard: [] };
+    const nothing = { assignments: new Map(), bins: [], treated: [], hard: [] };
     this.#held.set(keyOf(rollout), { rollout, revision: 1, due, exposure, ...nothing });
   }
 
@@ -72,11 +74,17 @@ export class MemoryRolloutStore implements RolloutStore {
   /** Evidence, as the ingest counts it. */
   report(
     ref: RolloutRef,
-    what: { bins?: SignalBin[]; hard?: Held['hard']; exposure?: { step: number; hours: number } },
+    what: {
+      bins?: SignalBin[];
+      treated?: TreatedCharger[];
+      hard?: Held['hard'];
+      exposure?: { step: number; hours: number };
+    },
   ): void {
     const held = this.#held.get(keyOf(ref));
     if (held === undefined) return;
     held.bins.push(...(what.bins ?? []));
+    held.treated.push(...(what.treated ?? []));
     held.hard.push(...(what.hard ?? []));
     if (what.exposure !== undefined) {
       held.exposure[what.exposure.step] = (held.exposure[what.exposure.step] ?? 0) + what.exposure.hours;
@@ -104,6 +112,8 @@ export class MemoryRolloutStore implements RolloutStore {
     return Promise.resolve({
       steps,
       bins: held?.bins ?? [],
+      treated: held?.treated ?? [],
+      earlier: {},
       hard: {
         chargers: hard.length,
         sites: new Set(hard.map(({ site }) => site)).size,

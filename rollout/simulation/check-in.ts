@@ -1,7 +1,7 @@
 import type { Signal } from '@tidegate/client-sdk/protocol';
 import type { SimulatedCharger } from './fleet.ts';
 import type { RolloutRun } from './rollout-run.ts';
-import type { World } from './world.ts';
+import { behaviour, type World } from './world.ts';
 
 const HOUR = 3_600_000;
 
@@ -21,7 +21,7 @@ function report(world: World, charger: SimulatedCharger, run: RolloutRun | null)
     const bin = Math.floor(from / width) * width;
     const to = Math.min(world.now, bin + width);
     charger.reportedUpTo = to;
-    const { exposure, events } = charger.model.interval(from, to, charger.running);
+    const { exposure, events } = charger.model.interval(from, to, behaviour(charger.running, from, world));
     const counted: Partial<Record<Signal, number>> = {};
     for (const event of events) {
       if (world.repeats.counts(charger.serial, event))

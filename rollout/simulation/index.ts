@@ -9,3 +9,4 @@ export {
 export { demoPlan } from './demo-plan.ts';
 export { simulate, type RunResult, type SimulationOptions, type SimulationResult } from './simulate.ts';
 export { drawCohort } from './cohorts.ts';
+export { Repeats } from './health-counts.ts';

@@ -5,6 +5,7 @@ import {
   decide,
   decideAssignment,
   dueAt,
+  type Earlier,
   IN_FLIGHT,
   isTreated,
   type Observation,
@@ -29,11 +30,13 @@ export class RolloutRun {
   readonly bins = new Bins();
   readonly notes: { at: number; note: string }[] = [];
   readonly #fleet: readonly SimulatedCharger[];
+  readonly #earlier: Earlier;
   readonly #members = new Map<string, Member>();
   readonly #treatedHours: number[];
   #due: number | null = null;
 
-  constructor(rollout: Rollout, fleet: readonly SimulatedCharger[]) {
+  constructor(rollout: Rollout, fleet: readonly SimulatedCharger[], earlier: Earlier) {
+    this.#earlier = earlier;
     this.rollout = rollout;
     this.#fleet = fleet;
     this.#treatedHours = rollout.steps.map(() => 0);
@@ -103,7 +106,14 @@ export class RolloutRun {
       treatedChargerHours: this.#treatedHours[i] ?? 0,
     }));
     const hard = { chargers: 0, sites: 0, code: null };
-    return { steps, bins: this.bins.all(), hard, withoutFallback: 0 };
+    return {
+      steps,
+      bins: this.bins.all(),
+      treated: this.bins.treated(),
+      earlier: this.#earlier,
+      hard,
+      withoutFallback: 0,
+    };
   }
 
   /** Chargers that took the release at any time. */

@@ -39,6 +39,31 @@ describe('the demo’s plan, without its I/O', () => {
     expect(simulate({ plan: plan(), seed: '7' })).toEqual(simulate({ plan: plan(), seed: '7' }));
   });
 
+  it(
+    'takes back a release whose harm begins when everybody has it, by earlier rates',
+    { timeout: 60_000 },
+    () => {
+      for (const seed of ['1', '2']) {
+        const watched = { ...plan(), watchHours: 96 };
+        const { bad } = simulate({ plan: watched, seed, badFactor: 1, lateAfterHours: 6, watch: true });
+        expect(bad.hoursToComplete).not.toBeNull();
+        expect(bad.rollout.status).toBe('ROLLED_BACK');
+        expect(bad.rollout.evidence).toMatchObject({
+          kind: 'detector',
+          signal: 'fault',
+          comparison: 'earlier',
+        });
+      }
+    },
+  );
+
+  it('lets a completed release be that a storm hits when there is nothing to compare it with', () => {
+    const watched = { ...plan(), watchHours: 96 };
+    const storm = { afterHours: 70, hours: 12, factor: 6 };
+    const { good } = simulate({ plan: watched, seed: '5', storm, watch: true, badFactor: 1 });
+    expect(good.rollout).toMatchObject({ status: 'COMPLETED', evidence: null });
+  });
+
   it('lets a release through that only seems bad because of a storm, and one that does no harm', () => {
     const result = simulate({
       plan: plan(),

@@ -1,9 +1,9 @@
-import { createRollout, type Plan, type Rollout } from '@tidegate/rollout/core';
+import { createRollout, isWatched, type Plan, type Rollout } from '@tidegate/rollout/core';
 import { checkIn } from './check-in.ts';
 import { buildFleet } from './fleet.ts';
 import { Baselines, Repeats } from './health-counts.ts';
 import { RolloutRun } from './rollout-run.ts';
-import type { World } from './world.ts';
+import { LATE, type World } from './world.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -28,6 +28,12 @@ export interface SimulationOptions {
   storm?: { afterHours: number; hours: number; factor: number } | null;
   /** What release B does to the rate of connector faults. Default 3. */
   badFactor?: number;
+  /** Hours after release B has completed at which it begins to do harm, by `lateFactor`; null for never. Default null. */
+  lateAfterHours?: number | null;
+  /** Default 3. */
+  lateFactor?: number;
+  /** Whether completed rollouts are followed to the end of their watch. Default false. */
+  watch?: boolean;
   /** A rollout that has not ended by then counts as it stands. Default 200. */
   giveUpHours?: number;
 }
@@ -38,6 +44,8 @@ export interface RunResult {
   hours: number;
   /** Fleet-hours from submission to `HALTED`, or null. */
   hoursToHalt: number | null;
+  /** Fleet-hours from submission to `COMPLETED`, or null. */
+  hoursToComplete: number | null;
   /** Step in which it was halted, or null. */
   haltedIn: number | null;
   everTreated: number;
@@ -70,7 +78,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     frailtyShape: options.frailtyShape ?? 1,
     storms:
       storm === null ? [] : [{ from: stormFrom, to: stormFrom + storm.hours * HOUR, factor: storm.factor }],
-    faultFactors: { B: options.badFactor ?? 3 },
+    faultFactors: { B: options.badFactor ?? 3, [LATE]: options.lateFactor ?? 3 },
     running: 'factory',
     from: begin,
   });
@@ -82,6 +90,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
     now: begin,
     frozen: false,
     giveUpHours: options.giveUpHours ?? 200,
+    watch: options.watch ?? false,
+    lateAfterHours: options.lateAfterHours ?? null,
+    lateFrom: Infinity,
   };
   burnIn(world, start);
   world.baselines.freeze();
@@ -120,28 +131,35 @@ function roll(world: World, plan: Plan, release: string, seed: string): RunResul
     now: world.now,
   });
   if (!created.ok) throw new Error(JSON.stringify(created.problems));
-  const run = new RolloutRun(created.rollout, world.fleet);
+  const run = new RolloutRun(created.rollout, world.fleet, world.baselines.earlier());
   const from = world.now;
   let haltedAt: number | null = null;
+  let completedAt: number | null = null;
   run.take({ kind: 'submit', by: AUTHOR, reason: 'simulation' }, world.now);
-  while (!hasEnded(run.rollout) && world.now < from + world.giveUpHours * HOUR) {
+  while (!hasEnded(run.rollout, world) && world.now < from + world.giveUpHours * HOUR) {
     if (waitsForApproval(run.rollout))
       run.take({ kind: 'approve', by: APPROVER, reason: 'simulation' }, world.now);
     pass(world, run);
     if (haltedAt === null && run.rollout.evidence !== null) haltedAt = world.now;
+    if (completedAt === null && run.rollout.status === 'COMPLETED') {
+      completedAt = world.now;
+      if (release === 'B') world.lateFrom = world.now + (world.lateAfterHours ?? Infinity) * HOUR;
+    }
   }
   return {
     rollout: run.rollout,
     hours: (world.now - from) / HOUR,
     hoursToHalt: haltedAt === null ? null : (haltedAt - from) / HOUR,
+    hoursToComplete: completedAt === null ? null : (completedAt - from) / HOUR,
     haltedIn: haltedAt === null ? null : run.rollout.current,
     everTreated: run.everTreated(),
     notes: run.notes,
   };
 }
 
-function hasEnded(rollout: Rollout): boolean {
-  return rollout.status === 'COMPLETED' || rollout.status === 'ROLLED_BACK';
+function hasEnded(rollout: Rollout, { watch, now }: World): boolean {
+  if (rollout.status === 'COMPLETED') return !watch || !isWatched(rollout, now);
+  return rollout.status === 'ROLLED_BACK';
 }
 
 function waitsForApproval(rollout: Rollout): boolean {

@@ -2,12 +2,14 @@ import { sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { DatabaseError } from './errors.ts';
 import * as foundation from './migrations/0001-foundation.ts';
+import * as whoTold from './migrations/0002-who-told.ts';
 import * as peopleAndKeys from './migrations/0003-people-and-keys.ts';
 import type { Db } from './open.ts';
 
 /** Every migration that this code knows, in order. They only run forward: there is no `down`. */
 export const MIGRATIONS: Record<string, Migration> = {
   '0001-foundation': foundation,
+  '0002-who-told': whoTold,
   '0003-people-and-keys': peopleAndKeys,
 };
 

@@ -133,6 +133,11 @@ interface ChargersTable {
   baseline: DefaultedJson<Baseline>;
   replaced_by: Optional<string>;
   enrolled_at: Optional<Date>;
+  /** End of the latest report; at first the enrolment. */
+  reported_to: Optional<Date>;
+  /** Last report under earlier certificates, 0 for none, and its end. */
+  earlier_report: Generated<number>;
+  earlier_reported_to: Optional<Date>;
 }
 
 interface RolloutsTable {
@@ -144,6 +149,8 @@ interface RolloutsTable {
   revision: number;
   state: Json<Rollout>;
   mean_rates: DefaultedJson<Partial<Record<Signal, number>>>;
+  /** Sums of the chargers' baselines when the rollout was created. */
+  earlier: DefaultedJson<Baseline>;
   due_at: Optional<Date>;
   created_at: Date;
 }
@@ -161,6 +168,8 @@ interface AssignmentsTable {
   /** When the way back was offered; null while it waits for room within the limits. */
   back_offered_at: Optional<Date>;
   activated_at: Optional<Date>;
+  /** When the service confirmed the activation; `activated_at` may be the charger's own word. */
+  confirmed_at: Optional<Date>;
   deadline_at: Optional<Date>;
   fallback: ColumnType<ChosenFallback | null, string | null | undefined, string | null>;
   code: Optional<string>;
@@ -194,11 +203,32 @@ interface SignalBinsTable {
   control_exposure: Generated<number>;
 }
 
+interface TreatedEventsTable {
+  organisation: string;
+  rollout: string;
+  signal: Signal;
+  serial: string;
+  bin_start: Date;
+  events: number;
+}
+
+interface TreatedExposureTable {
+  organisation: string;
+  rollout: string;
+  serial: string;
+  attempts: number;
+  connector_hours: number;
+  charger_hours: number;
+  transactions: number;
+  first_bin: Date;
+  last_bin: Date;
+}
+
 interface LastEventsTable {
   organisation: string;
   serial: string;
-  signal: Signal;
-  code: string;
+  /** `boot:earlier` and `boot:latest` besides: the boots from which a loop is told. */
+  signal: Signal | 'boot:earlier' | 'boot:latest';
   at: Date;
 }
 
@@ -276,6 +306,8 @@ export interface Database {
   step_counts: StepCountsTable;
   step_exposure: StepExposureTable;
   signal_bins: SignalBinsTable;
+  treated_events: TreatedEventsTable;
+  treated_exposure: TreatedExposureTable;
   last_events: LastEventsTable;
   hard_events: HardEventsTable;
   outbox: OutboxTable;

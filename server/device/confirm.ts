@@ -52,8 +52,10 @@ export function confirmActivation(
       // Nothing ever interrupts a charging session, a rollback neither. Design §4
       if (charging) throw new ApiError('ACTIVATION_HELD', 'A charging session is active.');
       // From here on the charger is treated, whether or not it hears this answer.
-      if (leg === 'forward')
+      if (leg === 'forward') {
         await apply(trx, charger, held, { kind: 'activated' }, { organisation, now, changed });
+        await noteConfirmed(trx, organisation, held.id, now);
+      }
       wish = { action: 'activate', assignment: body.assignment, target: verdict.target };
     }
     const sequence = nextSequence(lastSequence, now);
@@ -67,6 +69,22 @@ export function confirmActivation(
     const directive = await signDirective(deps.director, to, wish, now, deviceConfig(deps).activateSeconds);
     return { answer: { directive }, changed: [...changed].map((rollout) => ({ organisation, id: rollout })) };
   });
+}
+
+/** What the charger reports of this image counts from here on; without it, its word that it runs the image is no evidence. */
+async function noteConfirmed(
+  trx: Transaction<Database>,
+  organisation: string,
+  id: string,
+  now: number,
+): Promise<void> {
+  await trx
+    .updateTable('assignments')
+    .set({ confirmed_at: new Date(now) })
+    .where('organisation', '=', organisation)
+    .where('id', '=', id)
+    .where('confirmed_at', 'is', null)
+    .execute();
 }
 
 type Verdict =

@@ -1,5 +1,5 @@
 import type { Clock } from '@tidegate/client-sdk/protocol';
-import type { Doorbell } from '@tidegate/rollout/shell';
+import type { Doorbell, Log } from '@tidegate/rollout/shell';
 import type { Signer } from '@tidegate/signer/keys';
 import type { BlobStore } from '@tidegate/signer/repository';
 import type { Db } from '../db/index.ts';
@@ -22,6 +22,8 @@ export interface DeviceDeps {
   doorbell: Pick<Doorbell, 'ring'>;
   /** Told of errors that no caller sees, e.g. a ring that failed. */
   report: (error: unknown) => void;
+  /** Told of what chargers claim and the service does not believe. */
+  log?: Pick<Log, 'warn'>;
   config?: Partial<DeviceConfig>;
 }
 

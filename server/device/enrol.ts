@@ -80,7 +80,10 @@ async function spend(trx: Transaction<Database>, token: Token, now: Date): Promi
   if (spent === undefined) throw new ApiError('TOKEN_USED', 'The token is spent.', { pointer: '/token' });
 }
 
-/** The new certificate is the only one that counts from now on. */
+/**
+ * The new certificate is the only one that counts from now on, and begins a new count of reports: whoever held the old one, or a board that
+ * was lost with it, may have left the number anywhere. What was told under it is remembered, so that none of it counts twice.
+ */
 async function activate(
   trx: Transaction<Database>,
   token: Token,
@@ -94,6 +97,10 @@ async function activate(
       certificate_sha256: issued.sha256,
       certificate_expires_at: issued.expiresAt,
       enrolled_at: now,
+      earlier_report: (eb) => eb.fn<number>('greatest', ['earlier_report', 'last_report']),
+      earlier_reported_to: (eb) => eb.ref('reported_to'),
+      last_report: 0,
+      reported_to: (eb) => eb.fn.coalesce('reported_to', 'enrolled_at', eb.val(now)),
     })
     .where('organisation', '=', token.organisation)
     .where('serial', '=', token.serial)

@@ -1,23 +1,30 @@
+import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { HealthEvent, Signal } from '@tidegate/client-sdk/protocol';
+import type { EnrolAnswer, HealthEvent, Signal } from '@tidegate/client-sdk/protocol';
+import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { checkInBatch } from './check-in/check-in.ts';
 import { markSilent } from './index.ts';
 import {
   type Fleet,
+  HARDWARE,
   NEW,
   OLD,
   ORG,
+  PRODUCT,
   type TestCharger,
+  act,
   addCharger,
   addChargers,
   checkIn,
   checkInBody,
   confirm,
+  forget,
   makeFleet,
   report,
   startRollout,
 } from './testing/fleet.ts';
+import { newKeyAndRequest } from './testing/service.ts';
 
 const HOUR = 3_600_000;
 let fleet: Fleet;
@@ -27,18 +34,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   expect(fleet.service.errors).toEqual([]);
-  for (const table of [
-    'hard_events',
-    'signal_bins',
-    'step_exposure',
-    'step_counts',
-    'assignments',
-  ] as const) {
-    await fleet.db.deleteFrom(table).execute();
-  }
-  await fleet.db.deleteFrom('rollouts').execute();
-  await fleet.db.deleteFrom('last_events').execute();
-  await fleet.db.deleteFrom('chargers').execute();
+  await forget(fleet);
   fleet.clock.pass(24);
 });
 afterAll(() => fleet.close());
@@ -65,11 +61,38 @@ async function sums(signal: Signal) {
 async function treat(one: TestCharger): Promise<void> {
   await confirm(fleet, one, (await checkIn(fleet, one)).said.assignment ?? '');
 }
+async function enrolAgain({ serial }: TestCharger): Promise<TestCharger> {
+  const token = `again-${serial}-${fleet.clock.now()}`;
+  await fleet.db
+    .insertInto('enrolment_tokens')
+    .values({
+      organisation: ORG,
+      serial,
+      product: PRODUCT,
+      hardware: HARDWARE,
+      site: 'berlin',
+      token_sha256: createHash('sha256').update(token).digest(),
+      created_by: 'ann',
+      created_at: new Date(fleet.clock.now()),
+      expires_at: new Date(fleet.clock.now() + HOUR),
+    })
+    .execute();
+  const { key, csr } = await newKeyAndRequest();
+  const body = { token, serial, hardware: HARDWARE, csr };
+  const { status, json } = await fleet.service.call('POST', '/device/v1/enrol', { body });
+  if (status !== 200) throw new Error(JSON.stringify(json));
+  return { serial, client: { key, cert: (json as EnrolAnswer).certificate } };
+}
+
 const onNew = { running: { sha256: NEW, version: '1.1.0', securityVersion: 1 } };
 
 test('a report counts once, however often it comes, and gaps do not stop what follows', async () => {
   const one = await addCharger(fleet, 'SN-1');
-  const reports = [report(fleet, 1, { events: [event('fault', 30)] }, 0), report(fleet, 2), report(fleet, 5)];
+  const reports = [
+    report(fleet, 1, { events: [event('fault', 150)] }, 2),
+    report(fleet, 2, {}, 1),
+    report(fleet, 5),
+  ];
   expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(5);
   expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(5);
   expect((await checkIn(fleet, one, { reports: [report(fleet, 4)] })).acknowledged).toBe(5);
@@ -139,18 +162,19 @@ test('on an adopted image, reports without a digest are control; where it is the
   await checkIn(fleet, before, { ...onFactory, reports });
   expect(await sums('fault')).toEqual({ treated: [0, 0], control: [0, 2] });
   await checkIn(fleet, already, { ...onFactoryNew, reports });
-  expect(await sums('fault')).toEqual({ treated: [0, 2], control: [0, 2] });
+  // Its operator says that it runs the release, no assignment of this rollout does: it is no evidence for either side.
+  expect(await sums('fault')).toEqual({ treated: [0, 0], control: [0, 2] });
 });
 
 test('one charger that calls many times at once is counted once', async () => {
   const one = await addCharger(fleet, 'SN-1');
-  const reports = [report(fleet, 1), report(fleet, 2)];
+  const reports = [report(fleet, 1, {}, 1), report(fleet, 2)];
   const said = await Promise.all(Array.from({ length: 8 }, () => checkIn(fleet, one, { reports })));
   expect(new Set(said.map(({ said: { sequence } }) => sequence)).size).toBe(8);
   expect((await charger('SN-1')).baseline).toMatchObject({ offline: [0, 2] });
 });
 
-test('events within the window count once, by signal and code, and late ones in their own bin', async () => {
+test('events within the window count once, whatever their code, and late ones in their own bin', async () => {
   const one = await addCharger(fleet, 'SN-1');
   const two = await addCharger(fleet, 'SN-2');
   await startRollout(fleet, [two]);
@@ -165,7 +189,7 @@ test('events within the window count once, by signal and code, and late ones in 
     ],
   });
   await checkIn(fleet, one, { reports: [late, now] });
-  expect(await sums('fault')).toEqual({ treated: [0, 0], control: [4, 4] });
+  expect(await sums('fault')).toEqual({ treated: [0, 0], control: [3, 4] });
   const bins = await fleet.db
     .selectFrom('signal_bins')
     .select('bin_start')
@@ -239,16 +263,121 @@ test('hard events of treated chargers are noted once: severity 0, a forged image
   ]);
 });
 
-test('a charger cannot claim more time than has passed, nor time to come, nor fill the table with codes', async () => {
+test('a charger cannot claim more time than has passed, nor time to come', async () => {
   const one = await addCharger(fleet, 'SN-1');
   const later = new Date(fleet.clock.now() + HOUR).toISOString();
-  const greedy = report(fleet, 1, { exposure: { chargerHours: 1_000, connectorHours: 100_000 } });
+  const greedy = { chargerHours: 1_000, connectorHours: 100_000, attempts: 1e6, transactions: 1e6 };
   const ahead = report(fleet, 2, { from: later, to: new Date(fleet.clock.now() + 2 * HOUR).toISOString() });
-  const events = Array.from({ length: 200 }, (_, i) => event('fault', 30, `code-${i}`));
-  const reports = [greedy, ahead, report(fleet, 3, { events })];
-  expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(3);
-  expect((await charger('SN-1')).baseline).toMatchObject({ offline: [0, 2], fault: [33, 66] });
-  expect(await fleet.db.selectFrom('last_events').select('code').execute()).toHaveLength(33);
+  const reports = [report(fleet, 1, { exposure: greedy }), ahead];
+  expect((await checkIn(fleet, one, { reports })).acknowledged).toBe(2);
+  expect((await charger('SN-1')).baseline).toMatchObject({
+    offline: [0, 1],
+    fault: [0, 64],
+    failedStart: [0, 768],
+    abnormalStop: [0, 768],
+  });
+});
+
+test('nor the time of its last report again, nor half a century before', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const exposure = { chargerHours: 1e6, connectorHours: 1e6 };
+  const begins = (at: number) => ({ from: new Date(at).toISOString(), exposure });
+  await checkIn(fleet, one, { reports: [report(fleet, 1, begins(0), 2)] });
+  const hours = async () => (await charger('SN-1')).baseline.offline?.[1];
+  expect(await hours()).toBe(31 * 24);
+  await checkIn(fleet, one, { reports: [report(fleet, 2, begins(0))] });
+  expect(await hours()).toBe(31 * 24 + 2);
+  await checkIn(fleet, one, { reports: [report(fleet, 3), report(fleet, 4, {}, 1)] });
+  expect(await hours()).toBe(31 * 24 + 2);
+});
+
+test('one stolen identity that invents faults of thirty kinds takes no release back: the rollout pauses and names it', async () => {
+  const treated = await addChargers(fleet, 4, 'berlin');
+  const others = [...(await addChargers(fleet, 3, 'paris')), ...(await addChargers(fleet, 3, 'rome'))];
+  const [liar] = treated;
+  if (!liar) throw new Error('a charger');
+  const id = await startRollout(fleet, treated);
+  for (const one of treated) await treat(one);
+  fleet.clock.pass(12);
+  const kinds = Array.from({ length: 30 }, (_, i) => `kind-${i}`);
+  const hours = Array.from({ length: 12 }, (_, i) => 11 - i);
+  for (const one of [...treated, ...others]) {
+    const sha256 = treated.includes(one) ? NEW : OLD;
+    const reports = hours.map((hoursAgo, i) => {
+      const minutes = one === liar ? [55, 40, 25, 10] : i % 6 === 0 ? [30] : [];
+      const faults = minutes.flatMap((minute) =>
+        kinds.slice(0, one === liar ? 30 : 1).map((code) => event('fault', hoursAgo * 60 + minute, code)),
+      );
+      return report(fleet, i + 1, { sha256, events: faults }, hoursAgo);
+    });
+    // More than four hours of the inventions do not fit into one check-in.
+    for (let i = 0; i < reports.length; i += 4) {
+      await checkIn(fleet, one, {
+        ...(treated.includes(one) ? onNew : {}),
+        reports: reports.slice(i, i + 4),
+      });
+    }
+  }
+  expect((await sums('fault')).treated).toEqual([48 + 3 * 2, 4 * 12 * 2]);
+  const ref = { organisation: ORG, id };
+  const look = async () => {
+    const { store, clock } = fleet;
+    await work(ref, { store, clock, doorbell: memoryDoorbell(SILENT_LOG), log: SILENT_LOG });
+    return (await store.load(ref))?.rollout;
+  };
+  const paused = await look();
+  expect(paused).toMatchObject({ status: 'PAUSED', evidence: null, noticed: { chargers: [liar.serial] } });
+  expect(paused?.pausedBecause).toContain(`${liar.serial} at berlin had 48 of them`);
+  await act(fleet, id, 'resume');
+  expect((await look())?.status).toBe('RUNNING');
+});
+
+test('who claims the release without a confirmed activation counts in neither, and gets into the log', async () => {
+  const [drawn, stranger] = await addChargers(fleet, 2);
+  if (!drawn || !stranger) throw new Error('two chargers');
+  const id = await startRollout(fleet, [drawn]);
+  fleet.clock.pass(2);
+  const warned: object[] = [];
+  fleet.deps.log = { warn: (fields) => void warned.push(fields) };
+  for (const one of [drawn, stranger]) {
+    const events = [event('fault', 20), event('fault', 40, 'Fire', 0)];
+    await checkIn(fleet, one, { ...onNew, reports: [report(fleet, 1, { sha256: NEW, events })] });
+  }
+  expect(await sums('fault')).toEqual({ treated: [0, 0], control: [0, 0] });
+  expect(await fleet.db.selectFrom('hard_events').selectAll().execute()).toEqual([]);
+  expect(warned).toEqual([drawn, stranger].map(({ serial }) => ({ rollout: id, serial })));
+});
+
+test('a number at the end of all numbers is not taken, and takes no later report away', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  expect(
+    (await checkIn(fleet, one, { reports: [report(fleet, Number.MAX_SAFE_INTEGER)] })).acknowledged,
+  ).toBe(0);
+  // As far as a leap goes, a charger can count on from it.
+  expect((await checkIn(fleet, one, { reports: [report(fleet, 2 ** 32)] })).acknowledged).toBe(2 ** 32);
+  fleet.clock.pass(1);
+  const on = [report(fleet, 2 ** 32 + 1), report(fleet, 2 ** 40)];
+  expect((await checkIn(fleet, one, { reports: on })).acknowledged).toBe(2 ** 32 + 1);
+  expect((await charger('SN-1')).baseline.offline).toEqual([0, 2]);
+});
+
+test('a new certificate begins a new count of reports, and none that was told counts twice', async () => {
+  const one = await addCharger(fleet, 'SN-1');
+  const before = [report(fleet, 10, {}, 2), report(fleet, 11, {}, 1)];
+  expect((await checkIn(fleet, one, { reports: before })).acknowledged).toBe(11);
+  const again = await enrolAgain(one);
+  // It kept its numbers, and did not hear that 11 was taken.
+  const kept = [before[1] ?? report(fleet, 0), report(fleet, 12)];
+  expect((await checkIn(fleet, again, { reports: kept })).acknowledged).toBe(12);
+  expect((await charger('SN-1')).baseline.offline).toEqual([0, 3]);
+  fleet.clock.pass(1);
+  // Another board counts from 1.
+  const board = await enrolAgain(again);
+  expect((await checkIn(fleet, board, { reports: [report(fleet, 1)] })).acknowledged).toBe(1);
+  expect((await charger('SN-1')).baseline.offline).toEqual([0, 4]);
+  const events = [event('fault', 5)];
+  await checkIn(fleet, board, { reports: [report(fleet, 2, { exposure: {}, events })] });
+  expect((await charger('SN-1')).baseline.fault).toEqual([1, 8]);
 });
 
 test('whatever is sent in whatever order and however often, each report counts once', async () => {
@@ -259,7 +388,10 @@ test('whatever is sent in whatever order and however often, each report counts o
       fc.array(fc.record({ length: fc.integer({ min: 1, max: 4 }), again: fc.boolean() }), { maxLength: 5 }),
       async (rounds) => {
         for (const { length, again } of rounds) {
-          const reports = Array.from({ length }, (_, i) => report(fleet, sent + 1 + i)).reverse();
+          fleet.clock.pass(length);
+          const reports = Array.from({ length }, (_, i) =>
+            report(fleet, sent + 1 + i, {}, length - 1 - i),
+          ).reverse();
           sent += length;
           await Promise.all(Array.from({ length: again ? 3 : 1 }, () => checkIn(fleet, one, { reports })));
         }

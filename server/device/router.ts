@@ -22,8 +22,10 @@ export function deviceRouter(deps: DeviceDeps): Router {
   const ringer = new Ringer(deps.doorbell, config.ringEveryMs, deps.report);
   const attempts = new Attempts(deps.wall, config.enrolFailuresPerMinute);
   const checkIns = new GroupCommit<Visit, CheckInAnswer>(async (visits) => {
-    const { outcomes, changed } = await checkInBatch(deps, visits);
+    const { outcomes, changed, unconfirmed } = await checkInBatch(deps, visits);
     ringer.ring(changed);
+    for (const claim of unconfirmed)
+      deps.log?.warn(claim, 'A charger says that it runs a release that was not confirmed to it.');
     return outcomes;
   }, config);
 

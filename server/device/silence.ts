@@ -102,7 +102,7 @@ async function loadAssignments(
 /** @param at ms: when the charger was due for the last time that counts. */
 function countEpisode(visitor: Visitor, at: number, live: readonly Watched[], evidence: Evidence): void {
   if (visitor.assignments.some(({ state }) => BOOTING.has(state))) return;
-  const bin = { from: visitor.lastSeenAt ?? at, sha256: visitor.running.sha256 };
+  const bin = { from: visitor.lastSeenAt ?? at, to: at, sha256: visitor.running.sha256 };
   const mine = live.filter(({ rollout }) => rollout.product === visitor.product);
   if (mine.length === 0) {
     const [events, exposure] = visitor.baseline.offline ?? [0, 0];
@@ -113,7 +113,8 @@ function countEpisode(visitor: Visitor, at: number, live: readonly Watched[], ev
     const held = visitor.assignments.find((assignment) => assignment.rollout === rollout.id);
     const arm = armOf(bin, watched, held);
     if (arm === undefined || at < (rollout.steps[0]?.openedAt ?? at)) continue;
-    evidence.addEvent(rollout.id, 'offline', binStart(at, rollout.plan.detector.binMinutes * 60_000), arm);
+    const start = binStart(at, rollout.plan.detector.binMinutes * 60_000);
+    evidence.addEvent(rollout.id, 'offline', start, arm, visitor.serial);
   }
 }
 

@@ -125,6 +125,7 @@ async function insert(call: AnyCall, rollout: Rollout): Promise<boolean> {
         revision: 1,
         state: JSON.stringify(rollout),
         mean_rates: sql`(${meanRates(organisation, product)})`,
+        earlier: sql`(${earlierSums(organisation, product)})`,
         due_at: null,
         created_at: new Date(call.now),
       })
@@ -147,6 +148,17 @@ function meanRates(organisation: string, product: string) {
       group by b.key
       having sum((b.value ->> 1)::float8) > 0
     ) rates`;
+}
+
+/** The events and the exposure themselves: what the detector falls back on where no charger without the release is left. Design §5 */
+function earlierSums(organisation: string, product: string) {
+  return sql<string>`
+    select coalesce(jsonb_object_agg(signal, jsonb_build_array(events, exposure)), '{}') from (
+      select b.key as signal, sum((b.value ->> 0)::float8) as events, sum((b.value ->> 1)::float8) as exposure
+      from chargers c, jsonb_each(c.baseline) b
+      where c.organisation = ${organisation} and c.product = ${product} and c.state = 'ACTIVE'
+      group by b.key
+    ) sums`;
 }
 
 /** @throws ApiError `NOT_FOUND`, for another organisation's rollout too */

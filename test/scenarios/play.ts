@@ -60,6 +60,11 @@ const COMMANDS: [RegExp, (stage: Stage, print: (line: string) => void, ...words:
     (stage, _, count, sites, code) => stage.hardEvents(Number(count), Number(sites), code ?? ''),
   ],
   [
+    /^somebody reports faults of (\d+) kinds each minute in the name of a charger on 2\.0\.0$/,
+    (stage, _, kinds) => stage.steal(Number(kinds)),
+  ],
+  [/^(\S+) is retired$/, (stage, _, serial) => stage.retire(serial ?? '')],
+  [
     /^(\d+) chargers? on 2\.0\.0 (?:has|have) no signed way back$/,
     (stage, _, count) => stage.withoutFallback(Number(count)),
   ],

@@ -15,8 +15,9 @@ import {
   type Rollout,
   type RolloutEvent,
   type SignalBin,
+  type TreatedCharger,
 } from '@tidegate/rollout/core';
-import { drawCohort } from '@tidegate/rollout/simulation';
+import { drawCohort, Repeats } from '@tidegate/rollout/simulation';
 
 const HOUR = 3_600_000;
 
@@ -48,6 +49,10 @@ export class Stage {
   readonly #habits: Habit[] = [];
   readonly #hard = new Map<string, { site: string; code: string }>();
   readonly #bins: SignalBin[] = [];
+  readonly #treated = new Map<string, TreatedCharger>();
+  readonly #repeats = new Repeats(15);
+  /** Holds a stolen identity and invents faults of so many kinds each minute. */
+  #liar: { serial: string; kinds: number } | undefined;
   readonly #treatedHours = [0, 0, 0];
   #free = Infinity;
 
@@ -132,6 +137,21 @@ export class Stage {
     for (const member of treated.slice(-count)) member.habit = 'is silent';
   }
 
+  /** Somebody reports under the name of a treated charger. */
+  steal(kinds: number): void {
+    const [serial] = [...this.#members].find(([, member]) => isTreated(member.assignment)) ?? [];
+    if (serial === undefined) throw new Error('Nobody is treated yet.');
+    this.#liar = { serial, kinds };
+  }
+
+  /** Its certificate no longer counts; its unit is not there any more. */
+  retire(serial: string): void {
+    if (this.#liar?.serial === serial) this.#liar = undefined;
+    const member = this.#members.get(serial);
+    if (member === undefined) throw new Error(`${serial} has no part in it.`);
+    member.habit = 'is silent';
+  }
+
   person(event: RolloutEvent): void {
     this.#take(event);
     this.#settle();
@@ -185,21 +205,47 @@ export class Stage {
 
   #report(): void {
     if (!this.reporting) return;
-    const treated = [...this.#members.values()].filter(
-      (member) => isTreated(member.assignment) && member.habit !== 'is silent',
+    const treated = [...this.#members].filter(
+      ([, { assignment, habit }]) => isTreated(assignment) && habit !== 'is silent',
     );
     const activated = [...this.#members.values()].filter((member) => member.assignment.activatedAt !== null);
-    for (const member of treated)
-      this.#treatedHours[member.step] = (this.#treatedHours[member.step] ?? 0) + 1;
+    for (const [, { step }] of treated) this.#treatedHours[step] = (this.#treatedHours[step] ?? 0) + 1;
+    const events = treated.map(([serial], i) => this.#treatedEvents(serial, i, treated.length));
     const control = this.controlReporting ? this.#fleet.length - activated.length : 0;
     this.#bins.push({
       signal: 'fault',
       from: this.now,
-      treatedEvents: treated.length > 0 ? this.faults.treated : 0,
+      treatedEvents: events.reduce((sum, each) => sum + each, 0),
       treatedExposure: treated.length,
       controlEvents: control > 0 ? this.faults.control : 0,
       controlExposure: control,
     });
+  }
+
+  /** Its share of the hour's faults, one charger after the other, and what is counted of those that are invented in its name. */
+  #treatedEvents(serial: string, i: number, of: number): number {
+    const turn = (i + this.now / HOUR) % of;
+    let count = Math.floor((this.faults.treated + turn) / of);
+    const kinds = this.#liar?.serial === serial ? this.#liar.kinds : 0;
+    for (let minute = 0; minute < 60; minute++) {
+      for (let kind = 0; kind < kinds; kind++) {
+        const event = { at: this.now + minute * 60_000, signal: 'fault', code: `kind-${kind}` } as const;
+        count += this.#repeats.counts(serial, event) ? 1 : 0;
+      }
+    }
+    const known = this.#treated.get(serial) ?? this.#untold(serial);
+    known.exposure += 1;
+    known.to = this.now + HOUR;
+    known.events.push({ from: this.now, count });
+    return count;
+  }
+
+  #untold(serial: string): TreatedCharger {
+    const site = this.#fleet.find((charger) => charger.serial === serial)?.site ?? '';
+    const untold = { serial, site, signal: 'fault', events: [], exposure: 0, from: this.now, to: 0 } as const;
+    const charger: TreatedCharger = { ...untold, events: [] };
+    this.#treated.set(serial, charger);
+    return charger;
   }
 
   /** What the chargers do within an hour. */
@@ -290,6 +336,8 @@ export class Stage {
         treatedChargerHours,
       })),
       bins: this.#bins,
+      treated: [...this.#treated.values()],
+      earlier: {},
       hard: {
         chargers: hard.length,
         sites: new Set(hard.map((each) => each.site)).size,

@@ -1,16 +1,25 @@
 import type { Observation, Rollout } from '@tidegate/rollout/core';
 import { NO_FALLBACK } from '@tidegate/rollout/shell';
+import { crossingSignals } from '@tidegate/rollout/health';
 import type { Db } from '../open.ts';
+import { readBefore, readTreated } from './treated.ts';
 
-/** Reads the counters that the writers keep; no assignment is read but those that are stuck, so the cost is O(steps + signals × bins + hard events). */
+/**
+ * Reads the counters that the writers keep; no assignment is read but those that are stuck, so the cost is O(steps + signals × bins + hard
+ * events). Only where evidence reaches its threshold is it read who it is from.
+ */
 export async function observe(db: Db, rollout: Rollout): Promise<Observation> {
-  const [steps, bins, hard, withoutFallback] = await Promise.all([
+  const [steps, bins, hard, withoutFallback, before] = await Promise.all([
     countSteps(db, rollout),
     readBins(db, rollout),
     countHardEvents(db, rollout),
     countWithoutFallback(db, rollout),
+    readBefore(db, rollout),
   ]);
-  return { steps, bins, hard, withoutFallback };
+  const judged = bins.filter(({ from }) => from >= (rollout.judgedFrom ?? -Infinity));
+  const crossing = crossingSignals(judged, before.earlier, rollout.plan.detector);
+  const treated = await readTreated(db, rollout, crossing, before.meanRates);
+  return { steps, bins, treated, earlier: before.earlier, hard, withoutFallback };
 }
 
 async function countSteps(db: Db, rollout: Rollout): Promise<Observation['steps']> {

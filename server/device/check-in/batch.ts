@@ -3,6 +3,7 @@ import type { CheckIn } from '@tidegate/client-sdk/protocol';
 import type { Assignment, Rollout } from '@tidegate/rollout/core';
 import type { Baseline, ChosenFallback, Row } from '../../db/index.ts';
 import type { ChargerIdentity } from '../../identity/index.ts';
+import type { LastEvents } from './events.ts';
 
 /** One check-in, from a charger that TLS and its certificate have identified. */
 export interface Visit {
@@ -21,14 +22,17 @@ export interface Visitor {
   /** ms; null before the first check-in. */
   lastSeenAt: number | null;
   lastReport: number;
+  /** ms: end of the latest report; at first the enrolment. Null where neither is known. */
+  reportedTo: number | null;
+  /** Last report under earlier certificates, 0 for none, and its end. */
+  earlier: { report: number; reportedTo: number | null };
   lastSequence: number;
   baseline: Baseline;
   running: { sha256: string | null; version: string | null; securityVersion: number | null };
   charging: boolean;
   marks: { root?: number; timestamp?: number };
   assignments: Held[];
-  /** ms of the last event that counted, by signal and code. */
-  lastEvents: Map<string, number>;
+  lastEvents: LastEvents;
 }
 
 /** An assignment with what it takes to write it back. */
@@ -36,6 +40,8 @@ export interface Held extends Assignment {
   id: string;
   rollout: string;
   step: number;
+  /** ms: when the service confirmed the activation. `activatedAt` may be the charger's own word. */
+  confirmedAt: number | null;
   fromSha256: string | null;
   fallback: ChosenFallback | null;
   /** ms; null while the way back waits for room within the limits. */

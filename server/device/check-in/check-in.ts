@@ -21,6 +21,8 @@ import { writeEvidence, writeVisitors } from './write.ts';
 export interface CheckedIn {
   outcomes: Outcome<CheckInAnswer>[];
   changed: RolloutRef[];
+  /** Chargers that said that they run a release without the service's confirmation: counted on neither side. */
+  unconfirmed: { rollout: string; serial: string }[];
 }
 
 /**
@@ -54,7 +56,8 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
     for (const serial of batch.visitors.keys()) if (!heard.has(serial)) batch.visitors.delete(serial);
     await writeEvidence(trx, batch, evidence);
     await writeVisitors(trx, batch);
-    return { outcomes, changed: [...batch.changed].map((id) => ({ organisation, id })) };
+    const changed = [...batch.changed].map((id) => ({ organisation, id }));
+    return { outcomes, changed, unconfirmed: evidence.unconfirmed() };
   });
 }
 

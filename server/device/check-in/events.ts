@@ -8,10 +8,6 @@ export const DEDUPLICATE_MINUTES = 15;
 const BOOT_LOOP_MS = 15 * 60_000;
 /** OCPP 2.0.1 security event: the charger was given firmware whose signature is wrong. */
 const INVALID_SIGNATURE = 'InvalidFirmwareSignature';
-/** Codes of one signal that are told apart per charger; the others share one, so that a charger cannot fill the table. */
-const CODES_KEPT = 32;
-const OTHER_CODE = '(other)';
-
 /** An event within its bin. */
 export interface TimedEvent {
   signal: Signal;
@@ -19,25 +15,25 @@ export interface TimedEvent {
   at: number;
 }
 
-/** Keys of `lastEvents`, also its columns: signal, then code. */
-export const eventKey = (signal: string, code: string): string => `${signal} ${code}`;
-
 /** Two boots before the latest, remembered between reports: a looping charger tells of each boot in a report of its own. */
-const EARLIER_BOOT = eventKey('boot:earlier', '');
-const LATEST_BOOT = eventKey('boot:latest', '');
+const EARLIER_BOOT = 'boot:earlier';
+const LATEST_BOOT = 'boot:latest';
+
+/** When something last happened to a charger, ms: each signal's last event that counted, and two boots. */
+export type LastEvents = Map<Signal | typeof EARLIER_BOOT | typeof LATEST_BOOT, number>;
 
 /**
- * Picks the events that count and notes them in `lastEvents`. An event that repeats one of the same signal and code within the
- * window does not count.
+ * Picks the events that count and notes them in `lastEvents`. An event that repeats one of the same signal within the window does
+ * not count, whatever its code: who invents thirty kinds of fault has no more of them than who has one. Design §5
  */
 export function countedEvents(
   events: readonly HealthEvent[],
   bin: { from: number; to: number },
-  lastEvents: Map<string, number>,
+  lastEvents: LastEvents,
   windowMinutes: number,
 ): TimedEvent[] {
   return byTime(events, bin).flatMap(({ event, at }) => {
-    const key = keyOf(event, lastEvents);
+    const key = event.signal;
     if (isRepeat(lastEvents.get(key) ?? null, at, windowMinutes)) return [];
     lastEvents.set(key, at);
     return [{ signal: event.signal, at }];
@@ -48,7 +44,7 @@ export function countedEvents(
 export function hardEvent(
   events: readonly HealthEvent[],
   bin: { from: number; to: number },
-  lastEvents: Map<string, number>,
+  lastEvents: LastEvents,
 ): { code: string; at: number } | undefined {
   let found: { code: string; at: number } | undefined;
   for (const { event, at } of byTime(events, bin)) {
@@ -60,7 +56,7 @@ export function hardEvent(
 }
 
 /** Every boot is looked at here, also one that repeats another. */
-function closesLoop(at: number, lastEvents: Map<string, number>): boolean {
+function closesLoop(at: number, lastEvents: LastEvents): boolean {
   const earlier = lastEvents.get(EARLIER_BOOT);
   const latest = lastEvents.get(LATEST_BOOT);
   lastEvents.set(LATEST_BOOT, at);
@@ -73,12 +69,4 @@ function byTime(events: readonly HealthEvent[], bin: { from: number; to: number 
   return events
     .map((event) => ({ event, at: Math.min(Math.max(Date.parse(event.at), bin.from), bin.to) }))
     .sort((a, b) => a.at - b.at);
-}
-
-function keyOf(event: HealthEvent, lastEvents: Map<string, number>): string {
-  const key = eventKey(event.signal, event.code);
-  if (lastEvents.has(key)) return key;
-  const prefix = eventKey(event.signal, '');
-  const kept = [...lastEvents.keys()].filter((known) => known.startsWith(prefix)).length;
-  return kept < CODES_KEPT ? key : eventKey(event.signal, OTHER_CODE);
 }

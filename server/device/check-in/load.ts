@@ -1,4 +1,4 @@
-import { type Transaction, sql } from 'kysely';
+import type { Transaction } from 'kysely';
 import { IN_FLIGHT, type AssignmentState, type RolloutStatus, isWatched } from '@tidegate/rollout/core';
 import type { Database, Row } from '../../db/index.ts';
 import type { Batch, Held, Visit, Visitor, Watched } from './batch.ts';
@@ -87,6 +87,8 @@ export function visitorOf(row: Row<'chargers'>): Visitor {
     online: row.online,
     lastSeenAt: row.last_seen_at?.getTime() ?? null,
     lastReport: row.last_report,
+    reportedTo: row.reported_to?.getTime() ?? null,
+    earlier: { report: row.earlier_report, reportedTo: row.earlier_reported_to?.getTime() ?? null },
     lastSequence: row.last_sequence,
     baseline: row.baseline,
     running: {
@@ -163,6 +165,7 @@ export function heldOf(row: Row<'assignments'>): Held {
     state: row.state,
     offeredAt: row.offered_at?.getTime() ?? null,
     activatedAt: row.activated_at?.getTime() ?? null,
+    confirmedAt: row.confirmed_at?.getTime() ?? null,
     deadlineAt: row.deadline_at?.getTime() ?? null,
     code: row.code,
     detail: row.detail,
@@ -219,8 +222,11 @@ async function loadLastEvents(
   const telling = visits.filter(({ body }) => body.reports.some(({ events }) => events.length > 0));
   const serials = telling.map(({ charger }) => charger.serial).filter((serial) => batch.visitors.has(serial));
   if (serials.length === 0) return;
-  const { rows } = await sql<{ serial: string; key: string; at: Date }>`
-    select serial, signal || ' ' || code as key, at from last_events
-    where organisation = ${batch.organisation} and serial = any(${serials})`.execute(trx);
-  for (const { serial, key, at } of rows) batch.visitors.get(serial)?.lastEvents.set(key, at.getTime());
+  const rows = await trx
+    .selectFrom('last_events')
+    .select(['serial', 'signal', 'at'])
+    .where('organisation', '=', batch.organisation)
+    .where('serial', 'in', serials)
+    .execute();
+  for (const { serial, signal, at } of rows) batch.visitors.get(serial)?.lastEvents.set(signal, at.getTime());
 }

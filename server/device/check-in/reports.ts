@@ -9,21 +9,11 @@ import { weight } from '@tidegate/rollout/health';
 import type { Batch, Held, Visitor, Watched } from './batch.ts';
 import type { Arm, Evidence } from './evidence.ts';
 import { DEDUPLICATE_MINUTES, type TimedEvent, countedEvents, hardEvent } from './events.ts';
+import { type Bin, furthestSequence, plausibleBin, toldBefore } from './plausible.ts';
 
 const HOUR = 3_600_000;
-/** A charger's clock may be ahead by this much; beyond it the report is taken but is no evidence. */
-const CLOCK_TOLERANCE = 10 * 60_000;
 /** Bins that one report's exposure is spread over at most; of a longer report the latest ones. */
 const MOST_BINS = 1_000;
-/** Outlets of one charger at most: bounds the connector-hours that one bin can claim. */
-const MOST_CONNECTORS = 64;
-
-interface Bin {
-  from: number;
-  to: number;
-  sha256: string | null;
-  exposure: Exposure;
-}
 
 /**
  * Counts a charger's reports: each once, by its sequence; a gap is no reason to refuse what came after it.
@@ -35,12 +25,16 @@ export function takeReports(
   batch: Batch,
   evidence: Evidence,
 ): void {
+  const furthest = furthestSequence(visitor, batch.now);
   for (const report of reports.toSorted((a, b) => a.sequence - b.sequence)) {
     // Sent again because the answer was lost, or twice in one body.
-    if (report.sequence <= visitor.lastReport) continue;
+    if (report.sequence <= visitor.lastReport || report.sequence > furthest) continue;
     visitor.lastReport = report.sequence;
-    const bin = plausibleBin(report, batch.now);
-    if (bin !== undefined) takeReport(visitor, bin, report, batch, evidence);
+    if (toldBefore(report, visitor)) continue;
+    const bin = plausibleBin(report, visitor.reportedTo, batch.now);
+    if (bin === undefined) continue;
+    takeReport(visitor, bin, report, batch, evidence);
+    visitor.reportedTo = bin.to;
   }
 }
 
@@ -53,14 +47,23 @@ function takeReport(
 ): void {
   const live = batch.live.get(visitor.product) ?? [];
   const windowMinutes = live[0]?.rollout.plan.detector.deduplicateMinutes ?? DEDUPLICATE_MINUTES;
-  const told = report.events.filter((event) => !alreadySilent(visitor, event.signal, Date.parse(event.at)));
+  const told = report.events.filter((event) => {
+    const at = Date.parse(event.at);
+    // Of a report that is too long to be believed, what lies before the part that is.
+    const believed = at >= bin.from || bin.from === Date.parse(report.from);
+    return believed && !alreadySilent(visitor, event.signal, at);
+  });
   const hard = hardEvent(told, bin, visitor.lastEvents);
   const events = countedEvents(told, bin, visitor.lastEvents, windowMinutes);
   if (live.length === 0) accrueBaseline(visitor, bin.exposure, events);
   for (const watched of live) {
     const held = visitor.assignments.find(({ rollout }) => rollout === watched.rollout.id);
     const arm = armOf(bin, watched, held);
-    if (arm === undefined) continue;
+    if (arm === undefined) {
+      if (bin.sha256 === watched.rollout.release.sha256)
+        evidence.addUnconfirmed(watched.rollout.id, visitor.serial);
+      continue;
+    }
     batch.changed.add(watched.rollout.id);
     addEvidence(visitor, watched, bin, events, arm, evidence);
     if (arm !== 'treated') continue;
@@ -82,15 +85,19 @@ export function treatedHours(
 }
 
 /**
- * Treated while the release ran; control before it was taken. A charger that took it and went back counts in neither. Bins never
+ * Treated from the service's own confirmation on, while the charger reports the release's digest; control before it was taken. Who claims the
+ * digest without a confirmed assignment of this rollout counts in neither, and so does a charger that took it and went back. Bins never
  * span an activation, so one that began before it ended before it, even when it arrives late.
  */
 export function armOf(
-  bin: Pick<Bin, 'from' | 'sha256'>,
+  bin: Pick<Bin, 'from' | 'to' | 'sha256'>,
   watched: Watched,
-  held: Held | undefined,
+  held: Pick<Held, 'activatedAt' | 'confirmedAt'> | undefined,
 ): Arm | undefined {
-  if (bin.sha256 === watched.rollout.release.sha256) return 'treated';
+  if (bin.sha256 === watched.rollout.release.sha256) {
+    const confirmedAt = held?.confirmedAt ?? null;
+    return confirmedAt !== null && bin.to > confirmedAt ? 'treated' : undefined;
+  }
   const activatedAt = held?.activatedAt ?? null;
   return activatedAt === null || bin.from < activatedAt ? 'control' : undefined;
 }
@@ -114,9 +121,18 @@ function addEvidence(
       evidence.addExposure(rollout.id, signal, start, arm, weighted * share);
     }
   }
-  for (const { signal, at } of events) {
-    if (at >= started) evidence.addEvent(rollout.id, signal, binStart(at, width), arm);
+  const [first, last] = [slices[0], slices.at(-1)];
+  if (arm === 'treated' && first !== undefined && last !== undefined) {
+    const share = slices.reduce((sum, slice) => sum + slice.share, 0);
+    evidence.addTreated(rollout.id, visitor.serial, times(bin.exposure, share), first.start, last.start);
   }
+  for (const { signal, at } of events) {
+    if (at >= started) evidence.addEvent(rollout.id, signal, binStart(at, width), arm, visitor.serial);
+  }
+}
+
+function times(exposure: Exposure, share: number): Exposure {
+  return Object.fromEntries(Object.entries(exposure).map(([unit, amount]) => [unit, amount * share]));
 }
 
 export function weightOf(visitor: Pick<Visitor, 'baseline'>, signal: Signal, meanRate: number): number {
@@ -130,11 +146,11 @@ export function binStart(at: number, width: number): number {
 
 /** The detector's bins that a report covers since the rollout began, each with its share of the report's time. */
 function slicesOf(bin: Bin, width: number, started: number): { start: number; share: number }[] {
-  const from = Math.max(bin.from, started, bin.to - MOST_BINS * width);
+  const from = Math.max(bin.since, started, bin.to - MOST_BINS * width);
   const slices = [];
   for (let start = binStart(from, width); start < bin.to; start += width) {
     const covered = Math.min(bin.to, start + width) - Math.max(from, start);
-    if (covered > 0) slices.push({ start, share: covered / (bin.to - bin.from) });
+    if (covered > 0) slices.push({ start, share: covered / (bin.to - bin.since) });
   }
   return slices;
 }
@@ -153,19 +169,4 @@ function accrueBaseline(visitor: Visitor, exposure: Exposure, events: readonly T
 /** The silence in which the charger's offline episode was counted already, by `markSilent`. */
 function alreadySilent(visitor: Visitor, signal: Signal, at: number): boolean {
   return signal === 'offline' && !visitor.online && visitor.lastSeenAt !== null && at >= visitor.lastSeenAt;
-}
-
-/** A bin as it can have been: within time that has passed, with no more hours than it lasted. */
-function plausibleBin(report: HealthReport, now: number): Bin | undefined {
-  const from = Date.parse(report.from);
-  const to = Date.parse(report.to);
-  if (!(from <= to) || to > now + CLOCK_TOLERANCE) return undefined;
-  const hours = (to - from) / HOUR;
-  const { chargerHours = 0, connectorHours = 0 } = report.exposure;
-  const exposure = {
-    ...report.exposure,
-    chargerHours: Math.min(chargerHours, hours),
-    connectorHours: Math.min(connectorHours, hours * MOST_CONNECTORS),
-  };
-  return { from, to, sha256: report.sha256, exposure };
 }

@@ -368,6 +368,8 @@ export async function countersAreTrue(db: Db): Promise<boolean> {
 export async function forget({ db }: Fleet): Promise<void> {
   const tables = [
     'hard_events',
+    'treated_events',
+    'treated_exposure',
     'signal_bins',
     'step_exposure',
     'step_counts',
