@@ -54,7 +54,8 @@ Who signs follows from the key. The image is stored as <product>/<last part of p
 Examples:
   $ tidegate release propose fw.raucb --bundle fw.raucb.sigstore.json --product acme.dc150 --version 1.2.0 \\
       --hardware dc150-r2 --security-version 3 --key .tidegate/keys/erin/acme.dc150.key.json
-  $ tidegate release propose fw.raucb … --fallback 1.1.0:auto --fallback 1.0.0 --cve CVE-2026-1234 --notes 'Fixes the lock'`,
+  $ tidegate release propose fw.raucb --bundle fw.raucb.sigstore.json --product acme.dc150 --version 1.2.0 \\
+      --hardware dc150-r2 --security-version 3 --fallback 1.1.0:auto --fallback 1.0.0 --cve CVE-2026-1234 --notes 'Fixes the lock'`,
     )
     .action((image: string, options: ProposeOptions) =>
       report(context, options, () => propose(context, image, options)),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runProgram } from '../../command-line.ts';
 import { runTidegate, tidegate } from '../../tidegate.ts';
 import { runTidegateCharger, tidegateCharger } from '../../tidegate-charger.ts';
 
@@ -26,16 +27,16 @@ const nowhere = {
   tty: false,
 };
 const programs = [
-  { name: 'tidegate', root: tidegate(nowhere), run: runTidegate },
-  { name: 'tidegate-charger', root: tidegateCharger(nowhere), run: runTidegateCharger },
+  { name: 'tidegate', make: () => tidegate(nowhere), run: runTidegate },
+  { name: 'tidegate-charger', make: () => tidegateCharger(nowhere), run: runTidegateCharger },
 ];
-const leaves = programs.flatMap(({ name, root, run }) =>
-  leavesOf(root, []).map(({ command, path }) => ({ line: [name, ...path].join(' '), path, command, run })),
+const leaves = programs.flatMap(({ name, make, run }) =>
+  leavesOf(make(), []).map(({ command, path }) => ({ line: [name, ...path].join(' '), path, command, run })),
 );
 
 it('finds the commands', () => expect(leaves.length).toBeGreaterThan(35));
 
-describe.each(leaves)('$line', ({ path, command, run }) => {
+describe.each(leaves)('$line', ({ line, path, command, run }) => {
   it('has examples that call it, --json, and its exit codes', async () => {
     const { exit, out } = await play(run, [...path, '--help']);
     expect(exit).toBe(0);
@@ -44,6 +45,23 @@ describe.each(leaves)('$line', ({ path, command, run }) => {
     expect(examples).toContain(` ${path.join(' ')}`);
     expect(examples).toContain('\nExit codes: 0 ');
     expect(command.description()).not.toBe('');
+  });
+
+  it('has examples that are command lines of its own', async () => {
+    const { out } = await play(run, [...path, '--help']);
+    const examples = examplesIn(out);
+    expect(examples.length).toBeGreaterThan(0);
+    for (const [name = '', ...words] of examples) {
+      const program = programs.find((each) => each.name === name)?.make();
+      if (program === undefined) throw new Error(name);
+      const ran: string[] = [];
+      for (const leaf of leavesOf(program, [])) {
+        leaf.command.action(() => void ran.push([name, ...leaf.path].join(' ')));
+      }
+      const err: string[] = [];
+      await runProgram(program, words, { ...nowhere, err: (line) => err.push(line) });
+      expect([ran, err]).toEqual([[line], []]);
+    }
   });
 
   it('explains a wrong option in JSON', async () => {
@@ -88,6 +106,20 @@ function needs(command: Command): string[] {
     .filter(({ mandatory }) => mandatory)
     .flatMap(({ long }) => [long ?? '', '1']);
   return [...values, ...options];
+}
+
+/** The examples of a help text, as words: without variables before them and remarks in brackets after them. */
+function examplesIn(help: string): string[][] {
+  const [, examples = ''] = help.split('\nExamples:\n');
+  const lines = examples.replaceAll(/\\\n\s*/g, '').split('\n');
+  const typed = lines
+    .filter((line) => line.startsWith('  $ '))
+    .map((line) => line.slice(4).replace(/ {2,}\(.*/, ''));
+  return typed.map((line) =>
+    [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
+      .map(([, double, single, bare]) => double ?? single ?? bare ?? '')
+      .filter((word) => !/^[A-Z_]+=/.test(word)),
+  );
 }
 
 async function play(

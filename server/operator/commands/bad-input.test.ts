@@ -23,12 +23,15 @@ const what = (version: string, change: Record<string, string> = {}): string[] =>
 
 const sign = (version: string, ...more: string[]): Promise<Ran> =>
   typing.signer('sign', `fw-${version}.img`, ...what(version), ...more);
-const propose = (version: string, change: Record<string, string> = {}, image = version): Promise<Ran> =>
-  typing.signer(
-    ...['release', 'propose', `fw-${image}.img`, '--bundle', `fw-${version}.img.sigstore.json`, '--json'],
-    ...what(version, change),
-    ...key('erin'),
-  );
+/** @param files whose image and whose bundle, when not the version's own */
+const propose = (
+  version: string,
+  change: Record<string, string> = {},
+  { image = `fw-${version}.img`, bundle = `fw-${version}.img.sigstore.json` } = {},
+): Promise<Ran> => {
+  const files = ['release', 'propose', image, '--bundle', bundle, '--json'];
+  return typing.signer(...files, ...what(version, change), ...key('erin'));
+};
 const cosign = (version: string): Promise<Ran> =>
   typing.signer('release', 'cosign', `${PRODUCT}@${version}`, ...key('frank'));
 
@@ -70,7 +73,7 @@ test('publishing the same thing twice is no error and changes nothing', async ()
 
 describe('at the desk', () => {
   test('an image that is not the one signed', () =>
-    refused(() => propose('1.1.0', {}, '1.2.0'), 'BUNDLE_INVALID'));
+    refused(() => propose('1.1.0', {}, { image: 'fw-1.2.0.img' }), 'BUNDLE_INVALID'));
 
   test('a bundle by an unknown identity', async () => {
     await writeKeyFile(path('stranger.key.json'), generateKey('ecdsa-sha2-nistp256'), 'secret', {
@@ -86,17 +89,9 @@ describe('at the desk', () => {
   test.each([
     ['version', { version: '1.1.1' }],
     ['security version', { 'security-version': '2' }],
-  ])('custom that disagrees with the attested statement: %s', async (_name, change) => {
-    await refused(
-      () =>
-        typing.signer(
-          ...['release', 'propose', 'fw-1.1.0.img', '--bundle', 'fw-1.1.0.img.sigstore.json', '--json'],
-          ...what('1.1.0', change),
-          ...key('erin'),
-        ),
-      'STATEMENT_MISMATCH',
-    );
-  });
+  ])('custom that disagrees with the attested statement: %s', (_name, change) =>
+    refused(() => propose('1.1.0', change), 'STATEMENT_MISMATCH'),
+  );
 
   test('an unknown product', () =>
     refused(() => propose('1.1.0', { product: 'acme.none' }), 'PRODUCT_UNKNOWN'));
@@ -104,15 +99,8 @@ describe('at the desk', () => {
   test('a second time the same version, with other bytes', async () => {
     await writeFile(path('again.img'), 'other bytes');
     await typing.signer('sign', 'again.img', ...what('1.0.0'));
-    await refused(
-      () =>
-        typing.signer(
-          ...['release', 'propose', 'again.img', '--bundle', 'again.img.sigstore.json', '--json'],
-          ...what('1.0.0'),
-          ...key('erin'),
-        ),
-      'PROPOSAL_EXISTS',
-    );
+    const files = { image: 'again.img', bundle: 'again.img.sigstore.json' };
+    await refused(() => propose('1.0.0', {}, files), 'PROPOSAL_EXISTS');
   });
 });
 

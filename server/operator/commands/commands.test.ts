@@ -88,12 +88,16 @@ describe('the way of a release', () => {
     ]);
 
     const watching = say('vera', 'rollout', 'watch', id);
+    const following = run('vera', 'rollout', 'watch', id);
     const drawing = typing.watch('vera', 'rollout', 'watch', id);
     await run('bob', 'rollout', 'cancel', id, '--reason', 'a test');
     const watched = await watching;
     expect(watched.exit).toBe(1);
     expect(watched.out.some((line) => line.includes('CANCELLED'))).toBe(true);
     expect((await drawing).drawn).toContain('░');
+    const { exit, out, json } = await following;
+    expect([exit, json['status']]).toEqual([1, 'CANCELLED']);
+    expect(new Set(out).size).toBe(out.length);
   });
 
   test('a plan that cannot work is refused with its pointer', async () => {

@@ -155,8 +155,15 @@ async function type(
     if (!(error instanceof CommanderError)) throw error;
     ran.exit = error.exitCode === 0 ? 0 : 2;
   });
-  if (args.includes('--json')) ran.json = JSON.parse(ran.out.at(-1) ?? '{}') as Ran['json'];
+  if (args.includes('--json')) ran.json = answerOf(ran.out, args.includes('watch'));
   return ran;
+}
+
+/** One JSON document; `watch` writes one a line, of which the last counts. */
+function answerOf(out: string[], many: boolean): Ran['json'] {
+  if (!many && out.length !== 1) throw new Error(`Not one JSON document: ${out.join('\n')}`);
+  const documents = out.map((line) => JSON.parse(line) as Ran['json']);
+  return documents.at(-1) ?? {};
 }
 
 function quiet(command: Command, ran: Ran): void {

@@ -31,7 +31,8 @@ export function watchCommand(context: CommandContext): Command {
 function ended(session: Session, last: RolloutView): Result {
   const exit = last.status === 'COMPLETED' ? EXIT.ok : EXIT.failed;
   const lines = session.interactive ? [] : describeRollout(last);
-  return { json: last, lines, exit };
+  // As JSON each view was a line already, the last one too.
+  return { json: undefined, lines, exit };
 }
 
 /** Shows each view; connects again when the service goes away, because the next view holds everything that was missed. */
