@@ -64,6 +64,27 @@ describe('health', () => {
     expect(service.checkIns.at(-1)?.reports).toEqual([]);
   });
 
+  it.each([
+    ['forwards', 56 * 365 * 24],
+    ['backwards', -5],
+  ])('has no bin that spans a jump of the clock %s', async (_, hours) => {
+    charger.material = { exposure: { chargerHours: 0.5 }, events: [] };
+    await charger.agent.checkInOnce();
+    await service.clock.sleep(1_800_000);
+    await charger.agent.checkInOnce();
+    const before = service.clock.now();
+    await service.clock.sleep(hours * 3600_000);
+    await charger.agent.checkInOnce();
+    const after = service.clock.now();
+    await service.clock.sleep(3600_000);
+    await charger.agent.checkInOnce();
+    const reports = service.checkIns.flatMap((checkIn) => checkIn.reports);
+    expect(reports.map(({ from, to }) => [Date.parse(from), Date.parse(to)])).toEqual([
+      [before - 1_800_000, before],
+      [after, after + 3600_000],
+    ]);
+  });
+
   it('raises an alarm over a forged directive', async () => {
     await charger.agent.checkInOnce();
     service.tamper.directive = (directive) => {

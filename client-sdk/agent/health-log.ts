@@ -10,12 +10,20 @@ const FILE = 'health.json';
 /** Longest `health.json` that is read. */
 const FILE_BYTES = 16 * 1024 * 1024;
 
+/**
+ * Time between two ticks from which on the clock is taken to have jumped, in ms; backwards it jumps by any amount. A charger that wakes in
+ * 1970 and is set right has not been on for half a century, and one that was off for days has nothing to tell of them.
+ */
+const JUMP = 24 * 60 * 60 * 1000;
+
 export class HealthLog {
   readonly #files: Files;
   readonly #host: Host;
   /** ms that a bin covers at least. */
   readonly #bin: number;
   #buffer: HealthBuffer;
+  /** The last tick; undefined before the first since the start. */
+  #last: { at: number; shift: number } | undefined;
 
   private constructor(files: Files, host: Host, bin: number, buffer: HealthBuffer) {
     this.#files = files;
@@ -31,10 +39,14 @@ export class HealthLog {
   }
 
   /**
-   * Closes the bin when it is old enough, or when another image runs; opens one when there is none.
+   * Closes the bin when it is old enough, when another image runs, or when the clock has jumped, then as of the last tick before; opens one
+   * when there is none.
    * @param shift see `closed`
    */
   async tick(now: number, shift: number, sha256: string | null): Promise<void> {
+    const before = this.#last ?? { at: this.#buffer.from ?? now, shift };
+    this.#last = { at: now, shift };
+    if (now < before.at || now - before.at > JUMP) await this.#cutBeforeJump(before);
     const { from, sha256: image } = this.#buffer;
     if (from === null) {
       this.#buffer = opened(this.#buffer, now, sha256);
@@ -47,6 +59,12 @@ export class HealthLog {
       await this.#close(now, shift);
       await this.#save();
     }
+  }
+
+  /** What was measured by the clock as it was is told by it; no bin spans the jump. */
+  async #cutBeforeJump({ at, shift }: { at: number; shift: number }): Promise<void> {
+    await this.#close(at, shift);
+    this.#buffer = { ...this.#buffer, from: null };
   }
 
   /** Closes the bin for a boot that the update causes; the next tick opens another, so that neither spans the activation. */
