@@ -52,6 +52,11 @@ export function approve(
     const detail = `${by} wrote this rollout. Somebody else must approve it.`;
     return { ok: false, code: 'AUTHOR_CANNOT_APPROVE', detail };
   }
+  // Else one person alone would overrule what halted it.
+  if (by === rollout.sentForwardBy) {
+    const detail = `${by} sent this rollout forward again. Somebody else must approve it.`;
+    return { ok: false, code: 'AUTHOR_CANNOT_APPROVE', detail };
+  }
   if (approvals.some((approval) => approval.by === by)) {
     return { ok: false, code: 'ALREADY_APPROVED', detail: `${by} has approved this already.` };
   }

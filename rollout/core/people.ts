@@ -28,7 +28,8 @@ export function byPerson(rollout: Rollout, event: PersonEvent, now: number): Dec
 /** From `DRAFT`, or from `HALTED` to go forward after all: then with fresh approvals, and its step opens anew with a gate of its own. */
 function submit(rollout: Rollout, event: PersonEvent, now: number): Decision {
   if (!isIn(rollout, 'DRAFT', 'HALTED') || rollout.rollBackNext) return wrongStatus(rollout, event);
-  const waiting = { ...to(rollout, 'AWAITING_APPROVAL', now), approvals: [] };
+  const sentForward = rollout.status === 'HALTED' ? { sentForwardBy: event.by } : {};
+  const waiting = { ...to(rollout, 'AWAITING_APPROVAL', now), approvals: [], ...sentForward };
   const note = `Submitted by ${event.by}: ${event.reason}`;
   // Forward from a halt always takes a second person, whatever the plan asks for.
   return approvalsNeeded(waiting) === 0

@@ -236,6 +236,8 @@ export interface Rollout {
   };
   /** Evidence before this time was overruled by the approvals that sent a halted rollout forward. */
   judgedFrom: number | null;
+  /** Who sent a halted rollout forward again; approves it as little as the author does. */
+  sentForwardBy?: string;
   /** Whether a halt goes on to `ROLLING_BACK` in the next tick by itself. A person's plain halt does not. */
   rollBackNext: boolean;
   /** Chargers that could not go back, with the reason, by count; the list is in the assignments. */

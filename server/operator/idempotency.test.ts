@@ -25,7 +25,8 @@ afterAll(async () => {
   expect(service.faults).toEqual([]);
 });
 
-const rollout = (plan: unknown = PLAN) => ({ product: PRODUCT, version: '1.0.0', plan, reason });
+/** Drafts: of one product one rollout is live at a time. */
+const rollout = (plan: unknown = PLAN) => ({ product: PRODUCT, version: '1.0.0', plan, draft: true, reason });
 const create = (body: unknown) => service.post('alice', '/rollouts', body, key);
 const waves = ({ body }: Answer) => (body['steps'] as { size: number }[])[1]?.size;
 

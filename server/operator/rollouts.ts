@@ -207,7 +207,8 @@ async function requireAnotherPerson(call: AnyCall, rollout: Rollout): Promise<vo
   const { organisation, name } = call.operator;
   const gate = rollout.steps[rollout.current]?.approvals ?? [];
   const approvals = rollout.status === 'AWAITING_APPROVAL' ? rollout.approvals : gate;
-  const others = [rollout.author, ...approvals.map(({ by }) => by)].filter((other) => other !== name);
+  const wrote = [rollout.author, rollout.sentForwardBy ?? rollout.author];
+  const others = [...wrote, ...approvals.map(({ by }) => by)].filter((other) => other !== name);
   requireIndependent(name, others, await loadProvenance(call.deps.db, organisation));
 }
 

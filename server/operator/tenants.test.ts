@@ -67,7 +67,7 @@ async function mark(): Promise<void> {
     // One to be adopted.
     sql`update chargers set running_version = '1.0.0', running_sha256 = null where serial = 'DC-0005'`,
     sql`update assignments set detail = ${text}, code = ${text}, state = 'FAILED'`,
-    sql`update products set hardware = array[${text}]`,
+    sql`update products set hardware = array['dc150-r2', ${text}]`,
     sql`update repository set roles = jsonb_build_object(${text}, 1)`,
     sql`insert into signal_bins values ('acme', ${id}, 'fault', ${at}, 3, 10, 2, 20)`,
     sql`insert into hard_events values ('acme', ${id}, 'DC-0000', 'site-0', ${text}, ${at})`,

@@ -1,5 +1,6 @@
 /** Where two are needed, one person with two credentials is one. Design §8.11 */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { PRODUCT } from '../publishing/desk.fixture.ts';
 import { TestService } from './service.fixture.ts';
@@ -27,7 +28,16 @@ async function add(who: string, name: string, roles: string[]): Promise<void> {
   service.keep(name, made.body['credential'] as string);
 }
 
+/** Of one product one rollout is live at a time. */
+async function makeRoom(): Promise<void> {
+  const { body } = await service.get('root', '/rollouts');
+  for (const { id, status } of body.items ?? []) {
+    if (status !== 'CANCELLED') await service.post('root', `/rollouts/${String(id)}/cancel`, { reason });
+  }
+}
+
 async function rolloutBy(who: string, approvals = 1): Promise<(by: string) => Promise<string>> {
+  await makeRoom();
   const body = { product: PRODUCT, version: '1.0.0', plan: { ...PLAN, approvals }, reason };
   const made = await service.post(who, '/rollouts', body);
   expect(made.status).toBe(201);
@@ -88,6 +98,22 @@ test('somebody independent confirms a new colleague, who then counts; nobody els
   expect(body.items).toContainEqual(
     expect.objectContaining({ name: 'second', addedBy: 'puppet', confirmedBy: null, countsAs: 'dora' }),
   );
+});
+
+test('who sends a halted rollout forward does not approve it through another name', async () => {
+  await makeRoom();
+  const body = { product: PRODUCT, version: '1.0.0', plan: PLAN, reason };
+  const id = (await service.post('bob', '/rollouts', body)).body['id'] as string;
+  const ask = async (who: string, action: string) =>
+    (await service.post(who, `/rollouts/${id}/${action}`, { reason })).body;
+  await ask('emil', 'approve');
+  const { store, doorbell, clock } = service.deps;
+  await work({ organisation: 'acme', id }, { store, doorbell, clock, log: SILENT_LOG });
+  expect(await ask('emil', 'halt')).toMatchObject({ status: 'HALTED' });
+  expect(await ask('puppet', 'submit')).toMatchObject({ status: 'AWAITING_APPROVAL' });
+  expect((await ask('puppet', 'approve')).code).toBe('AUTHOR_CANNOT_APPROVE');
+  expect((await ask('dora', 'approve')).code).toBe('NOT_INDEPENDENT');
+  expect(await ask('emil', 'approve')).toMatchObject({ status: 'SCHEDULED' });
 });
 
 test('the last admin stays', async () => {
