@@ -67,6 +67,7 @@ export async function attackScene(
       director: await openKeyFile(path.join(online, 'director.key.json'), passphrase),
       epoch: 1,
       clock: stage.time,
+      signal: stage.signal,
       oldTimestamp: known.oldTimestamp,
       newer,
       foreign,

@@ -31,6 +31,7 @@ export interface AttackStage {
   /** Of the director, from the policy. */
   epoch: number;
   clock: Clock;
+  signal: AbortSignal;
   /** A `timestamp.json` from before the last releases. */
   oldTimestamp: string;
   /** Newer than what the charger runs, for its hardware. */
@@ -148,7 +149,8 @@ async function approach(stage: AttackStage, name: string, how: Approach): Promis
   const before = (await charger.installer.status()).booted.image?.sha256;
   try {
     for (let pass = 0; pass < PASSES; pass++) {
-      const { refusals } = await charger.agent.checkInOnce();
+      stage.signal.throwIfAborted();
+      const { refusals } = await charger.agent.checkInOnce(stage.signal);
       for (const { code } of refusals) codes.add(code);
       const { booted, trial } = await charger.installer.status();
       if (refusals.length > 0 || (booted.image?.sha256 === how.release.sha256 && !trial)) break;

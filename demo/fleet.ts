@@ -30,9 +30,9 @@ export function rootFile({ home }: Stage): string {
 }
 
 /** Enrols the chargers, each with its one-time token, and lets them run. */
-export async function startFleet(stage: Stage, factory: Release): Promise<Fleet> {
+export async function startFleet(stage: Stage, factory: Release, chargers = CHARGERS): Promise<Fleet> {
   const { testbed, folder, screen, atEnd } = stage;
-  const ends = [await startProcess(stage, factory, testbed ? CHARGERS - 1 : CHARGERS)];
+  const ends = [await startProcess(stage, factory, testbed ? chargers - 1 : chargers)];
   let raucView: (() => Promise<OwnView>) | undefined;
   if (testbed !== undefined) {
     const charger = await unlessInterrupted(stage.signal, startRaucCharger(stage, testbed, factory));
@@ -43,7 +43,7 @@ export async function startFleet(stage: Stage, factory: Release): Promise<Fleet>
     for (const end of ends.splice(0)) await end();
   };
   atEnd(stop);
-  screen.say(`Fleet: ${CHARGERS} chargers at ${SITES} sites, each with the real SDK, on ${factory.version}.`);
+  screen.say(`Fleet: ${chargers} chargers at ${SITES} sites, each with the real SDK, on ${factory.version}.`);
   const fleetFolder = path.join(folder, 'fleet');
   return {
     victim: path.join(fleetFolder, 'DC150-SIM-00001'),
