@@ -22,7 +22,7 @@ test('the first start of two replicas at the same moment publishes once', async 
     return published[0]!;
   };
   await desk.bootstrap();
-  expect(published.map(({ changed }) => changed).sort()).toEqual([false, true]);
+  expect(published.filter(({ changed }) => changed)).toHaveLength(1);
   expect(published[0]?.versions).toEqual(published[1]?.versions);
   const audited = await db.selectFrom('audit').select('action').execute();
   expect(audited).toEqual([{ action: 'repository.bootstrap' }]);
