@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { EnrolAnswer, HealthEvent, Signal } from '@tidegate/client-sdk/protocol';
+import { evaluate } from '@tidegate/rollout/health';
 import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { checkInBatch } from './check-in/check-in.ts';
 import { markSilent } from './index.ts';
@@ -291,45 +292,76 @@ test('nor the time of its last report again, nor half a century before', async (
   expect(await hours()).toBe(31 * 24 + 2);
 });
 
-test('one stolen identity that invents faults of thirty kinds takes no release back: the rollout pauses and names it', async () => {
-  const treated = await addChargers(fleet, 4, 'berlin');
-  const others = [...(await addChargers(fleet, 3, 'paris')), ...(await addChargers(fleet, 3, 'rome'))];
-  const [liar] = treated;
-  if (!liar) throw new Error('a charger');
+/** The last twelve hours of a charger, with faults of so many kinds at these minutes of each. */
+async function tellHalfDay(one: TestCharger, sha256: string, minutes: (hour: number) => number[], kinds = 1) {
+  const reports = Array.from({ length: 12 }, (_, hour) => {
+    const ago = (11 - hour) * 60;
+    const codes = Array.from({ length: kinds }, (_, i) => `kind-${i}`);
+    const events = minutes(hour).flatMap((minute) => codes.map((code) => event('fault', ago + minute, code)));
+    return report(fleet, hour + 1, { sha256, events }, 11 - hour);
+  });
+  // Four hours of thirty kinds is what fits into one check-in.
+  for (let i = 0; i < reports.length; i += 4) {
+    await checkIn(fleet, one, { ...(sha256 === NEW ? onNew : {}), reports: reports.slice(i, i + 4) });
+  }
+}
+
+/** Four treated chargers at two sites and six others, twelve hours later. */
+async function halfADay() {
+  const treated = [...(await addChargers(fleet, 2, 'berlin')), ...(await addChargers(fleet, 2, 'paris'))];
+  const others = await addChargers(fleet, 6, 'rome');
   const id = await startRollout(fleet, treated);
   for (const one of treated) await treat(one);
   fleet.clock.pass(12);
-  const kinds = Array.from({ length: 30 }, (_, i) => `kind-${i}`);
-  const hours = Array.from({ length: 12 }, (_, i) => 11 - i);
-  for (const one of [...treated, ...others]) {
-    const sha256 = treated.includes(one) ? NEW : OLD;
-    const reports = hours.map((hoursAgo, i) => {
-      const minutes = one === liar ? [55, 40, 25, 10] : i % 6 === 0 ? [30] : [];
-      const faults = minutes.flatMap((minute) =>
-        kinds.slice(0, one === liar ? 30 : 1).map((code) => event('fault', hoursAgo * 60 + minute, code)),
-      );
-      return report(fleet, i + 1, { sha256, events: faults }, hoursAgo);
-    });
-    // More than four hours of the inventions do not fit into one check-in.
-    for (let i = 0; i < reports.length; i += 4) {
-      await checkIn(fleet, one, {
-        ...(treated.includes(one) ? onNew : {}),
-        reports: reports.slice(i, i + 4),
-      });
-    }
-  }
-  expect((await sums('fault')).treated).toEqual([48 + 3 * 2, 4 * 12 * 2]);
-  const ref = { organisation: ORG, id };
   const look = async () => {
     const { store, clock } = fleet;
+    const ref = { organisation: ORG, id };
     await work(ref, { store, clock, doorbell: memoryDoorbell(SILENT_LOG), log: SILENT_LOG });
     return (await store.load(ref))?.rollout;
   };
+  return { id, treated, others, look };
+}
+
+const seldom = (hour: number): number[] => (hour % 6 === 0 ? [30] : []);
+
+test('one stolen identity that invents faults of thirty kinds takes no release back: the rollout pauses and names it', async () => {
+  const { id, treated, others, look } = await halfADay();
+  const [liar, ...honest] = treated;
+  if (!liar) throw new Error('a charger');
+  await tellHalfDay(liar, NEW, () => [55, 40, 25, 10], 30);
+  for (const one of honest) await tellHalfDay(one, NEW, seldom);
+  for (const one of others) await tellHalfDay(one, OLD, seldom);
+  expect((await sums('fault')).treated).toEqual([48 + 3 * 2, 4 * 12 * 2]);
   const paused = await look();
   expect(paused).toMatchObject({ status: 'PAUSED', evidence: null, noticed: { chargers: [liar.serial] } });
   expect(paused?.pausedBecause).toContain(`${liar.serial} at berlin had 48 of them`);
   await act(fleet, id, 'resume');
   expect((await look())?.status).toBe('RUNNING');
+});
+
+test('what all treated chargers bear out is taken back, and the evidence says who they are', async () => {
+  const { treated, others, look } = await halfADay();
+  for (const one of treated) await tellHalfDay(one, NEW, () => [40, 10]);
+  for (const one of others) await tellHalfDay(one, OLD, seldom);
+  const halted = await look();
+  expect(halted?.status).toBe('ROLLING_BACK');
+  expect(halted?.evidence).toMatchObject({ kind: 'detector', signal: 'fault', comparison: 'concurrent' });
+  const behind = halted?.evidence?.behind;
+  expect(behind?.chargers.map(({ serial, events }) => [serial, events]).sort()).toEqual(
+    treated.map(({ serial }) => [serial, 24]),
+  );
+  expect(behind?.others).toEqual({ chargers: 3, sites: 2 });
+  // As strong as if the first one had not been treated: the other three's 72 faults in 72 connector-hours, beside 12 in 144.
+  const { plan } = halted ?? { plan: undefined };
+  if (plan === undefined) throw new Error('a plan');
+  const bins = [{ signal: 'fault' as const, from: 0, treatedEvents: 72, treatedExposure: 72 }];
+  const control = { controlEvents: 12, controlExposure: 144 };
+  const alone =
+    evaluate(
+      bins.map((each) => ({ ...each, ...control })),
+      plan.detector,
+    ).worst?.lnM ?? NaN;
+  expect(behind?.lnMWithoutFirst).toBeCloseTo(alone, 6);
 });
 
 test('who claims the release without a confirmed activation counts in neither, and gets into the log', async () => {

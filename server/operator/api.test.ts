@@ -231,10 +231,11 @@ describe('a rollout', () => {
     const id = await newRollout();
     const row = await service.db
       .selectFrom('rollouts')
-      .select(['mean_rates', 'state', 'status'])
+      .select(['mean_rates', 'earlier', 'state', 'status'])
       .where('id', '=', id)
       .executeTakeFirstOrThrow();
     expect(row.mean_rates).toEqual({ fault: 0.25 });
+    expect(row.earlier).toEqual({ fault: [16, 64] });
     expect(row.state).toMatchObject({ author: 'alice', population: 8 });
     expect(row.status).toBe('AWAITING_APPROVAL');
     const own = await service.post('alice', `/rollouts/${id}/approve`, { reason });

@@ -35,6 +35,24 @@ export const evidence = z.object({
   logLikelihood: z.record(z.string(), z.number()).optional(),
   treated: z.object({ events: z.number(), exposure: z.number() }).optional(),
   control: z.object({ events: z.number(), exposure: z.number() }).optional(),
+  comparison: z
+    .enum(['concurrent', 'earlier'])
+    .optional()
+    .meta({
+      description:
+        'Whether control is chargers without the release at the same time, or what was before the rollout.',
+    }),
+  behind: z
+    .object({
+      chargers: z.array(z.object({ serial: z.string(), site: z.string(), events: z.number() })),
+      others: z.object({ chargers: z.number().int(), sites: z.number().int() }),
+      lnMWithoutFirst: z.number(),
+    })
+    .optional()
+    .meta({
+      description:
+        'Chargers that the evidence is from, the one that matters most first, and ln M without that one.',
+    }),
   by: z.string().optional(),
   reason: z.string().optional(),
 });

@@ -12,6 +12,7 @@ interface Figures {
 interface Why extends Pick<RolloutView, 'status' | 'evidence' | 'pausedBecause' | 'holding' | 'waits'> {
   signals: {
     signal: string;
+    comparison: 'concurrent' | 'earlier';
     m: number | null;
     threshold: number;
     treated: Figures;
@@ -55,8 +56,8 @@ function describe({ status, evidence, pausedBecause, holding, waits, signals, ha
 function signalTable(signals: Why['signals']): string[] {
   return table(
     ['SIGNAL', 'TREATED', 'EXPECTED', 'CONTROL', 'M', 'THRESHOLD'],
-    signals.map(({ signal, m, threshold, treated, control, expected }) => [
-      signal,
+    signals.map(({ signal, comparison, m, threshold, treated, control, expected }) => [
+      comparison === 'concurrent' ? signal : `${signal}, against earlier`,
       treated.events,
       expected.toFixed(1),
       control.events,

@@ -34,6 +34,7 @@ const why = z.object({
     .array(
       z.object({
         signal: z.string(),
+        comparison: z.enum(['concurrent', 'earlier']),
         m: z.number().nullable().meta({ description: 'Null: beyond what a number holds.' }),
         threshold: z.number(),
         treated: figures,
@@ -164,7 +165,7 @@ export const rolloutRoutes: Route[] = [
     handle: async (call) => {
       const { rollout } = await load(call, call.params.id);
       const observation = await call.deps.store.observe(rollout, call.now);
-      const verdict = evaluate(observation.bins, rollout.plan.detector);
+      const verdict = evaluate(observation.bins, rollout.plan.detector, observation.earlier);
       const failed = await Promise.all(
         (['FAILED', 'LOST'] as const).map((state) =>
           call.deps.store.assignments(rollout, { after: null, limit: 100, state }),
@@ -177,14 +178,17 @@ export const rolloutRoutes: Route[] = [
           pausedBecause: rollout.pausedBecause,
           holding: rollout.holding,
           waits: waitsOf(rollout, observation, await unheard(call.deps.db, rollout)),
-          signals: verdict.signals.map(({ signal, m, threshold, treated, control, expected }) => ({
-            signal,
-            m: Number.isFinite(m) ? m : null,
-            threshold,
-            treated,
-            control,
-            expected,
-          })),
+          signals: verdict.signals.map(
+            ({ signal, comparison, m, threshold, treated, control, expected }) => ({
+              signal,
+              comparison,
+              m: Number.isFinite(m) ? m : null,
+              threshold,
+              treated,
+              control,
+              expected,
+            }),
+          ),
           hard: observation.hard,
           failed: failed.flat().slice(0, 100).map(assignmentView),
         },
