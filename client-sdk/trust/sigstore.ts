@@ -10,6 +10,7 @@ import {
   BUNDLE_V03_MEDIA_TYPE,
   bundleFromJSON,
   type Bundle,
+  type TransparencyLogEntry,
 } from '@sigstore/bundle';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
 import { toTrustMaterial, Verifier } from '@sigstore/verify';
@@ -97,7 +98,9 @@ export function verifyEntity(entity: SignedEntity, trust: TrustMaterial, needed:
       timestampThreshold: needed.timestamps,
       ctlogThreshold: needed.ctlogs,
     });
-    return signerOf(entity, verifier.verify(entity));
+    const signer = signerOf(entity, verifier.verify(entity));
+    entity.tlogEntries.forEach(refuseOtherTree);
+    return signer;
   });
   refuseTooLittleEvidence(entity, trust, needed);
   return signer;
@@ -109,6 +112,15 @@ function signerOf({ key }: SignedEntity, { identity }: ReturnType<Verifier['veri
   const san = identity?.subjectAlternativeName;
   if (issuer === undefined || san === undefined) throw new TypeError('the certificate names nobody');
   return { kind: 'identity', issuer, san };
+}
+
+/** @sigstore/verify reads the tree from the signed checkpoint, and lets the proof beside it say anything. */
+function refuseOtherTree({ inclusionProof: proof }: TransparencyLogEntry): void {
+  if (proof === undefined) return;
+  const [, size, root] = proof.checkpoint?.envelope.split('\n') ?? [];
+  if (proof.treeSize !== size || proof.rootHash.toString('base64') !== root) {
+    throw new TypeError('the proof is of another tree than its checkpoint');
+  }
 }
 
 /** @sigstore/verify counts two entries of one log as two. */
