@@ -56,7 +56,28 @@ const always = (holds: (before: AgentState, after: AgentState, event: AgentEvent
     { seed: 20261122, numRuns: 500 },
   );
 
+/** What the service knows, `AssignmentProgress`. */
+const PROGRESS = [
+  'DOWNLOADING',
+  'STAGED',
+  'WAITING_WINDOW',
+  'INSTALLING',
+  'VERIFYING',
+  'HEALTHY',
+  'ROLLED_BACK',
+  'FAILED',
+];
+
 describe('step', () => {
+  it('counts a fall for each assignment that is rolled back, and no other', () => {
+    always((before, after) => {
+      const fell = after.fellBackFrom.length > before.fellBackFrom.length;
+      const back = after.job?.phase === 'ROLLED_BACK' && before.job?.phase !== 'ROLLED_BACK';
+      expect(fell || before.fellBackFrom.length === 32).toBe(back || before.fellBackFrom.length === 32);
+      if (fell) expect(after.fellBackFrom.at(-1)?.sha256).toBe(before.job?.target.sha256);
+    });
+  });
+
   it('changes what is committed at a commit only, and lowers the floor never', () => {
     always((before, after, event) => {
       if (after.committed !== before.committed) expect(event.type).toBe('committed');
@@ -91,7 +112,7 @@ describe('step', () => {
   it('has a word of design §4, and a short detail, for every phase', () => {
     always((_before, { job }) => {
       if (!job) return;
-      expect(progressOf(job)).toMatch(/^[A-Z_]+$/);
+      expect(PROGRESS).toContain(progressOf(job));
       expect((job.detail ?? '').length).toBeLessThanOrEqual(500);
     });
   });

@@ -100,6 +100,23 @@ describe('a trial boot', () => {
     expect(await charger.runs()).toBe('1.0.0');
   });
 
+  it('that is rejected asks for its boot once, and again only when none came for long', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    charger.reboot = async () => {
+      charger.boots++;
+    };
+    await charger.passes(() => charger.boots === 2);
+    for (let minute = 0; minute < 4; minute++) {
+      await service.clock.sleep(60_000);
+      await charger.agent.checkInOnce();
+    }
+    expect(charger.boots).toBe(2);
+    await charger.passes(() => charger.boots === 3);
+    expect(charger.boots).toBe(3);
+  });
+
   it('that the boot loader will not leave is given up, reported, and boots the charger no more', async () => {
     bench.want();
     charger.isHealthy = false;
@@ -125,6 +142,30 @@ describe('a trial boot', () => {
     expect(inactive.bootable).toBe(false);
     bench.want('1.3.0', { securityVersion: 4 });
     expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'BELOW_FLOOR' });
+  });
+});
+
+describe('the floor', () => {
+  it('does not wait for a fallback that the role does not list with these bytes', async () => {
+    bench.want('1.1.0', { securityVersion: 1 });
+    const { path } = service.wanted!.target;
+    const expires = '2027-01-01T00:00:00Z';
+    const other = [
+      { path, sha256: 'a'.repeat(64), expires, auto: true },
+      { path: 'acme.dc150/gone.raucb', sha256: 'b'.repeat(64), expires, auto: true },
+    ];
+    bench.want('1.2.0', { securityVersion: 4, fallback: other });
+    await charger.settle();
+    expect((await charger.agent.state()).floor).toBe(4);
+  });
+
+  it('waits for the lowest fallback that is listed', async () => {
+    bench.want('1.1.0', { securityVersion: 2 });
+    const { path, sha256 } = service.wanted!.target;
+    const fallback = [{ path, sha256, expires: '2027-01-01T00:00:00Z', auto: true }];
+    bench.want('1.2.0', { securityVersion: 4, fallback });
+    await charger.settle();
+    expect((await charger.agent.state()).floor).toBe(2);
   });
 });
 
