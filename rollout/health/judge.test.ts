@@ -34,6 +34,12 @@ function fleet(
   return { bins, treated };
 }
 
+/** The same at these sites. */
+const atSites = ({ bins, treated }: ReturnType<typeof fleet>, sites: string[]) => ({
+  bins,
+  treated: treated.map((each, i) => ({ ...each, site: sites[i] ?? '' })),
+});
+
 const judged = ({ bins, treated }: ReturnType<typeof fleet>, overlooked: readonly string[] = []): Judgement =>
   judge({ bins, treated, earlier: {}, overlooked }, DETECTOR);
 
@@ -68,10 +74,15 @@ describe('judge', () => {
   });
 
   it.each([
-    ['two other chargers', fleet([2, 2, 2])],
+    ['two chargers', fleet([2, 2, 0, 0])],
     ['one site', fleet([2, 2, 2, 2], 1)],
+    ['one site besides that of the first', atSites(fleet([9, 2, 2]), ['a', 'b', 'b'])],
   ])('does not halt by %s, however strong', (_, few) => {
     expect(judged(few)).toMatchObject({ kind: 'hangs' });
+  });
+
+  it('takes three chargers, the others at two sites, for enough', () => {
+    expect(judged(fleet([2, 2, 2])).kind).toBe('stands');
   });
 
   it('counts no more what a person has seen and resumed over', () => {

@@ -36,7 +36,7 @@ export interface Found {
 /**
  * What the detector makes of a rollout. One stolen device identity must not undo a security fix (design §5), and whoever holds one can invent
  * as many events as are counted. So a threshold that is reached halts only if the others reach it too without the charger that matters most,
- * and if those of them that had events are at least three chargers at two sites.
+ * if those with events are three chargers at least, and if the others among them are at two sites: that one cannot stand in for a second site.
  *
  * Each of these conditions comes on top of M ≥ 1/α over everybody. So this rule halts in fewer cases than that does, and Ville's bound on false
  * halts still holds; it bounds false pauses as well. Chargers are looked at one by one only when a threshold is reached.
@@ -82,7 +82,7 @@ export function standsWithoutFirst({ verdict, behind }: Found): boolean {
 
 function stands(found: Found): boolean {
   const { chargers, sites } = found.behind.others;
-  return standsWithoutFirst(found) && chargers >= CHARGERS_TO_HALT && sites >= SITES_TO_HALT;
+  return standsWithoutFirst(found) && 1 + chargers >= CHARGERS_TO_HALT && sites >= SITES_TO_HALT;
 }
 
 /** Empty when it is not known who is behind it. */
