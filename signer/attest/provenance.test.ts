@@ -2,7 +2,7 @@ import { createHash, createPublicKey } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleFromJSON } from '@sigstore/bundle';
+import { bundleFromJSON, type SerializedBundle } from '@sigstore/bundle';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
 import { toSignedEntity, toTrustMaterial, Verifier } from '@sigstore/verify';
 import { parsePolicy, verifyBundle } from '@tidegate/client-sdk/trust';
@@ -24,8 +24,11 @@ describe.each(['ed25519', 'ecdsa-sha2-nistp256'] as const)('a bundle by a key of
   });
 
   it('verifies with an independent verifier', async () => {
-    const json = JSON.parse(Buffer.from(await bundle).toString('utf8')) as { mediaType: string };
+    const json = JSON.parse(Buffer.from(await bundle).toString('utf8')) as SerializedBundle;
     expect(json.mediaType).toBe('application/vnd.dev.sigstore.bundle.v0.3+json');
+    expect(json.verificationMaterial.publicKey?.hint).toBe(hintOf(signer.publicKey));
+    // cosign passes over a signature under a keyid that it did not compute itself.
+    expect(json.dsseEnvelope?.signatures.map(({ keyid }) => keyid ?? '')).toEqual(['']);
     const material = toTrustMaterial(TrustedRoot.fromJSON(SIGSTORE_ROOT), (hint) => {
       expect(hint).toBe(hintOf(signer.publicKey));
       return { publicKey: createPublicKey(signer.publicKey), validFor: () => true };
