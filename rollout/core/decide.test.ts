@@ -268,6 +268,40 @@ describe('halting', () => {
   });
 });
 
+describe('a halted step', () => {
+  it('has failed, and opens anew with fresh approvals of its gate; a passed one stays passed', () => {
+    const { rollout, now } = atGate();
+    const approved = must(rollout, person('approve'), now).rollout;
+    const halted = must(approved, person('halt'), now).rollout;
+    expect(halted.steps[0]).toMatchObject({ status: 'FAILED', approvals: [{ by: 'bob' }] });
+    const waiting = must(halted, person('submit', 'alice'), now).rollout;
+    const scheduled = must(waiting, person('approve', 'carol'), now).rollout;
+    const again = must(scheduled, tick(), now).rollout;
+    expect(again.steps[0]).toMatchObject({ status: 'OPEN', approvals: [], soakingSince: null });
+    const over = drive(running(), 0, (each) => each.status === 'COMPLETED');
+    const stopped = must(over.rollout, person('halt'), over.now).rollout;
+    expect(stopped.steps.map(({ status }) => status)).toEqual(['PASSED', 'PASSED', 'PASSED']);
+  });
+
+  it('the hold-back is compared with nobody: it is the control', () => {
+    const { rollout, now } = drive(
+      running(),
+      0,
+      (each) => each.current === 2 && stepStatus(each) === 'SOAKING',
+    );
+    const alone = { ...thriving(rollout, now + 2 * HOUR), bins: [] };
+    expect(stepStatus(must(rollout, tick(alone), now + 2 * HOUR).rollout)).toBe('GATE');
+  });
+
+  it('never soaks on failures alone, however many a person has resumed over', () => {
+    const all = tick(withCounts({ FAILED: 4 }));
+    const paused = must(running(), all, HOUR).rollout;
+    expect(paused.status).toBe('PAUSED');
+    const resumed = must(paused, person('resume'), HOUR).rollout;
+    expect(stepStatus(must(resumed, all, 2 * HOUR).rollout)).toBe('OPEN');
+  });
+});
+
 describe('rolling back', () => {
   const rollingBack = () => must(must(running(), person('rollback'), 0).rollout, tick(), 0).rollout;
 

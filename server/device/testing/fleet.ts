@@ -364,8 +364,8 @@ export async function countersAreTrue(db: Db): Promise<boolean> {
   return rows[0]?.wrong === 0;
 }
 
-/** Rollouts and chargers are gone; the organisation, its sites and its releases are left. */
-export async function forget({ db }: Fleet): Promise<void> {
+/** Rollouts are gone, and chargers too unless they are kept: those run what they ran at first. */
+export async function forget({ db }: Fleet, keep: { chargers?: boolean } = {}): Promise<void> {
   const tables = [
     'hard_events',
     'treated_events',
@@ -377,9 +377,13 @@ export async function forget({ db }: Fleet): Promise<void> {
     'outbox',
     'rollouts',
     'last_events',
-    'chargers',
   ] as const;
   for (const table of tables) await db.deleteFrom(table).execute();
+  if (keep.chargers === true) {
+    await db.updateTable('chargers').set({ running_sha256: OLD, charging: false }).execute();
+  } else {
+    await db.deleteFrom('chargers').execute();
+  }
   await db.updateTable('releases').set({ yanked_at: null }).execute();
 }
 
