@@ -3,6 +3,7 @@
  * its beginning; and a terminal that changes its size may or may not break lines anew, so that then the whole screen is painted again.
  */
 import type { WriteStream } from 'node:tty';
+import { clip } from '@tidegate/server/operator/commands';
 import type { Bar, Screen } from './screen.ts';
 
 /** Columns of a bar: what the rest of the line leaves, within reason. */
@@ -64,7 +65,7 @@ export function drawBar({ label, share, state, note }: Bar, columns: number): st
   const width = Math.min(BAR.longest, Math.max(BAR.shortest, columns - BAR.rest));
   const filled = Math.round(Math.min(1, Math.max(0, share)) * width);
   const bar = '█'.repeat(filled) + '░'.repeat(width - filled);
-  return `  ${label.padEnd(9)} ${bar} ${state.padEnd(7)} ${note}`.slice(0, columns - 1);
+  return clip(`  ${label.padEnd(9)} ${bar} ${state.padEnd(7)} ${note}`, columns - 1);
 }
 
 /** Broken between words, the later lines indented like the first and two columns more. */

@@ -190,6 +190,11 @@ describe('exit codes', () => {
       exit: 3,
       json: { error: { code: 'SERVICE_UNREACHABLE' } },
     });
+    await save('early', { ca: '' });
+    expect(await run('early', 'site', 'list')).toMatchObject({
+      exit: 3,
+      json: { error: { code: 'SERVICE_NOT_STARTED' } },
+    });
     const other = await TestService.start((await testDatabase()).db);
     await save('stranger', { ca: (await other.listenTls()).ca });
     await other.stop();

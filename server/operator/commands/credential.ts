@@ -6,8 +6,8 @@ import { type CommandContext, CommandError, EXIT } from './context.ts';
 
 const Credential = z.object({
   service: z.url({ protocol: /^https$/ }),
-  /** PEM; no other CA is believed. */
-  ca: z.string().min(1),
+  /** PEM; no other CA is believed. Empty before the first start of the service, which makes it. */
+  ca: z.string(),
   organisation: z.string(),
   name: z.string(),
   credential: z.string().regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/),
@@ -18,7 +18,7 @@ export type Credential = z.infer<typeof Credential>;
 /**
  * Reads `--credential FILE`, else the file that `TIDEGATE_CREDENTIAL` names.
  *
- * @throws CommandError with exit code 2: `CREDENTIAL_MISSING`, `CREDENTIAL_MALFORMED`, `CREDENTIAL_EXPOSED`
+ * @throws CommandError with exit code 2: `CREDENTIAL_MISSING`, `CREDENTIAL_MALFORMED`, `CREDENTIAL_EXPOSED`; with 3: `SERVICE_NOT_STARTED`
  */
 export async function loadCredential(
   context: CommandContext,
@@ -33,7 +33,16 @@ export async function loadCredential(
     );
   }
   const path = resolve(context.cwd, named);
-  const text = await readPrivate(path);
+  const credential = parse(path, await readPrivate(path));
+  if (credential.ca !== '') return credential;
+  throw new CommandError(
+    EXIT.unreachable,
+    'SERVICE_NOT_STARTED',
+    `${path} knows no service yet: its first start makes the CA. Run "tidegate start", then try again.`,
+  );
+}
+
+function parse(path: string, text: string): Credential {
   try {
     return Credential.parse(JSON.parse(text));
   } catch (error) {
