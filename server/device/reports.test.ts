@@ -395,13 +395,14 @@ test('a number at the end of all numbers is not taken, and takes no later report
 
 test('a new certificate begins a new count of reports, and none that was told counts twice', async () => {
   const one = await addCharger(fleet, 'SN-1');
-  const before = [report(fleet, 10, {}, 2), report(fleet, 11, {}, 1)];
+  const faults = [event('fault', 110), event('fault', 70)];
+  const before = [report(fleet, 10, {}, 2), report(fleet, 11, { events: faults }, 1)];
   expect((await checkIn(fleet, one, { reports: before })).acknowledged).toBe(11);
   const again = await enrolAgain(one);
   // It kept its numbers, and did not hear that 11 was taken.
   const kept = [before[1] ?? report(fleet, 0), report(fleet, 12)];
   expect((await checkIn(fleet, again, { reports: kept })).acknowledged).toBe(12);
-  expect((await charger('SN-1')).baseline.offline).toEqual([0, 3]);
+  expect((await charger('SN-1')).baseline).toMatchObject({ offline: [0, 3], fault: [2, 6] });
   fleet.clock.pass(1);
   // Another board counts from 1.
   const board = await enrolAgain(again);
@@ -409,7 +410,7 @@ test('a new certificate begins a new count of reports, and none that was told co
   expect((await charger('SN-1')).baseline.offline).toEqual([0, 4]);
   const events = [event('fault', 5)];
   await checkIn(fleet, board, { reports: [report(fleet, 2, { exposure: {}, events })] });
-  expect((await charger('SN-1')).baseline.fault).toEqual([1, 8]);
+  expect((await charger('SN-1')).baseline.fault).toEqual([3, 8]);
 });
 
 test('whatever is sent in whatever order and however often, each report counts once', async () => {
