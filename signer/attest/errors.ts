@@ -14,7 +14,6 @@ export const ATTEST_ERRORS = {
   // Whom to ask
   SIGNING_CONFIG:
     'The signing config is not one of version 0.2. Make it with `cosign signing-config create`.',
-  TRUSTED_ROOT_MISSING: 'Evidence that nobody verified is none: give --trusted-root with --signing-config.',
   SERVICE_NONE: 'The signing config names no such service that is valid now. Update it.',
   SERVICE_INSECURE: 'A service must have an https: URL; plain http: is for this machine only.',
   SERVICE_UNREACHABLE: 'The service did not answer. Try again; behind a private CA set NODE_EXTRA_CA_CERTS.',

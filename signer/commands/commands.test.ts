@@ -28,9 +28,11 @@ it('every command answers in JSON and shows examples', () => {
     'init',
     'add',
     'sign',
+    'reattest',
     'propose',
     'cosign',
     'list',
+    'show',
     'show',
   ]);
   for (const command of all) {

@@ -1,7 +1,7 @@
 /**
  * What a release engineer types.
  *
- * - `signerCommands(context): Command[]`: `init`, `product`, `sign`, `release`. A failed command writes its error and sets the exit
+ * - `signerCommands(context): Command[]`: `init`, `product`, `sign`, `reattest`, `release`, `key`. A failed command writes its error and sets the exit
  *   code: 1 refused or failed, 2 the command line is wrong.
  * - For `publish`: `homeOf(context)`, `listProposals`, `loadProposal`, `findProposal`, `filesOf(proposal)`, and
  *   `publicationSteps` of the repository room.
@@ -10,12 +10,21 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './context.ts';
 import { initCommand } from './init.ts';
+import { keyCommand } from './key.ts';
 import { productCommand } from './product.ts';
+import { reattestCommand } from './reattest.ts';
 import { releaseCommand } from './release.ts';
 import { signCommand } from './sign.ts';
 
 export function signerCommands(context: CommandContext): Command[] {
-  return [initCommand(context), productCommand(context), signCommand(context), releaseCommand(context)];
+  return [
+    initCommand(context),
+    productCommand(context),
+    signCommand(context),
+    reattestCommand(context),
+    releaseCommand(context),
+    keyCommand(context),
+  ];
 }
 
 export type { CommandContext } from './context.ts';
