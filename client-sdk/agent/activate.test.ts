@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { bootSelect } from '../install/index.ts';
 import type { Directive, RefusalCode } from '../protocol/index.ts';
 import { testKey } from '../trust/testing/keys.ts';
+import { PowerCut } from '../trust/testing/memory-files.ts';
 import type { MemoryFiles } from '../trust/testing/memory-files.ts';
 import { readState } from './memory.ts';
 import { codes, testBench } from './testing/bench.ts';
@@ -180,6 +181,45 @@ describe('activation', () => {
     expect((await charger.settle()).job?.code).toBe('DIRECTIVE_WITHDRAWN');
     await bootSelect(files);
     expect(await charger.runs()).toBe('1.0.0');
+  });
+
+  it('does not boot once it is undone, wherever the power is cut', async () => {
+    for (let changes = 0; ; changes++) {
+      bench = await testBench();
+      ({ service, files, charger } = bench);
+      bench.want();
+      charger.charging = true;
+      await charger.passes((pass) => pass.job?.progress === 'WAITING_WINDOW');
+      await charger.deps().installer.activate((await charger.agent.state()).job!.image!);
+      charger.kill();
+      service.withdrawn = true;
+      files.changesLeft = changes;
+      const through = await charger.agent.checkInOnce().catch((error: unknown) => {
+        if (!(error instanceof PowerCut)) throw error;
+      });
+      files.losePower('lost');
+      await bootSelect(files);
+      const ended = (await readState(files))?.job?.phase === 'FAILED';
+      if (ended) expect(await charger.runs(), `cut before change ${changes}`).toBe('1.0.0');
+      if (through) return expect(ended).toBe(true);
+    }
+  });
+
+  it('does not happen while the service shows metadata that is not trusted', async () => {
+    await charger.agent.checkInOnce();
+    const old = service.repository.file('metadata/timestamp.json').toString('utf8');
+    bench.want();
+    charger.charging = true;
+    await charger.passes((pass) => pass.job?.progress === 'WAITING_WINDOW');
+    charger.charging = false;
+    service.tamper.answer = (answer) => {
+      answer.timestamp = old;
+    };
+    expect(codes(await charger.passes(() => false))).toEqual(['METADATA_ROLLBACK']);
+    expect(charger.boots).toBe(0);
+    expect(service.confirms).toEqual([]);
+    service.tamper = {};
+    expect((await charger.settle()).job?.progress).toBe('HEALTHY');
   });
 
   it('judges again by what is trusted now', async () => {

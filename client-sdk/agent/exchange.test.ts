@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Directive } from '../protocol/index.ts';
 import { readTimeFloor } from '../trust/index.ts';
+import { readState } from './memory.ts';
 import { codes, testBench } from './testing/bench.ts';
 import type { TestBench } from './testing/bench.ts';
 import { TestCharger } from './testing/charger.ts';
@@ -42,6 +43,17 @@ describe('a directive of a check-in', () => {
     expect(codes(pass)).toEqual([]);
     expect(images()).toEqual([]);
     expect(charger.boots).toBe(0);
+  });
+
+  it('has its number on the disk, also when it says nothing new', async () => {
+    bench.want();
+    charger.charging = true;
+    let number = 0;
+    service.tamper.directive = ({ sequence }) => void (number = sequence);
+    for (let i = 0; i < 3; i++) {
+      await charger.agent.checkInOnce();
+      expect((await readState(charger.files))?.last).toEqual({ epoch: 2, sequence: number });
+    }
   });
 
   it('starts no download once it has expired', async () => {
@@ -87,16 +99,34 @@ describe('a process that starts again', () => {
     expect(service.checkIns.at(-1)?.marks.timestamp).toBe(service.repository.versions.timestamp);
   });
 
+  it('never has a floor below the one that it is provisioned with, whatever it remembers', async () => {
+    bench.want();
+    await charger.settle();
+    const remembered = (await charger.agent.state()).floor;
+    const deps = charger.deps();
+    for (const securityFloor of [remembered + 2, remembered - 1]) {
+      charger.deps = () => ({ ...deps, identity: { ...deps.identity, securityFloor } });
+      charger.kill();
+      expect((await charger.agent.state()).floor).toBe(Math.max(remembered, securityFloor));
+    }
+    await charger.files.remove('agent.json');
+    charger.deps = () => ({ ...deps, identity: { ...deps.identity, securityFloor: 7 } });
+    charger.kill();
+    expect((await charger.agent.state()).floor).toBe(7);
+  });
+
   it('knows a time that has passed, whatever its clock says then', async () => {
     await charger.passes(() => false);
     const said = service.clock.now();
     expect(await readTimeFloor(charger.files, 0)).toBeGreaterThan(said - 6 * HOUR);
-    // The device clock alone never raises it.
-    charger.kill();
-    charger.online = false;
+    // The device clock never raises it, neither alone nor beside a signed time.
     withClock(Date.parse('2106-02-07T00:00:00Z'));
-    await charger.agent.checkInOnce();
-    expect(await readTimeFloor(charger.files, 0)).toBeLessThanOrEqual(said);
+    for (const online of [false, true]) {
+      charger.online = online;
+      charger.kill();
+      await charger.passes(() => false);
+      expect(await readTimeFloor(charger.files, 0)).toBeLessThanOrEqual(service.clock.now());
+    }
   });
 });
 
