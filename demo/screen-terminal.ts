@@ -2,7 +2,6 @@
  * On a terminal: lines above, bars below that are drawn in place. No line of the region may wrap, or moving up by its height would miss
  * its beginning; and a terminal that changes its size may or may not break lines anew, so that then the whole screen is painted again.
  */
-import type { WriteStream } from 'node:tty';
 import { clip } from '@tidegate/server/operator/commands';
 import type { Bar, Screen } from './screen.ts';
 
@@ -12,7 +11,13 @@ const REDRAW_MS = 100;
 /** Lines that are kept for painting the screen again. */
 const KEPT = 200;
 
-type Terminal = Pick<WriteStream, 'columns' | 'rows' | 'write' | 'on'>;
+/** What is used of a `tty.WriteStream`. */
+interface Terminal {
+  readonly columns: number;
+  readonly rows: number;
+  write(text: string): boolean;
+  on(event: 'resize', listener: () => void): unknown;
+}
 
 export function terminal(stream: Terminal): Screen {
   const above: { text: string; breaks: boolean }[] = [];
