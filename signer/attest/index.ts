@@ -10,6 +10,13 @@
 export { ATTEST_ERRORS, AttestError, type AttestErrorCode } from './errors.ts';
 export { attestBuild, attestProvenance, type Build, hashFile, provenanceOf } from './provenance.ts';
 export { attestSbom, readSbom, type Sbom, sbomStatementOf } from './sbom.ts';
-export { type Deployment, identitySigning, keySigning, signBlob, type Signing } from './signing.ts';
+export {
+  type Deployment,
+  identitySigning,
+  keySigning,
+  signBlob,
+  type Signing,
+  signStatement,
+} from './signing.ts';
 export { MAX_SIGNING_CONFIG_BYTES, parseSigningConfig, type SigningConfig } from './signing-config.ts';
 export { ciToken, type IdentityToken, MAX_TOKEN_BYTES, parseToken } from './identity-token.ts';

@@ -98,11 +98,18 @@ export async function identitySigning(identity: IdentityToken, deployment: Deplo
 /** A bundle v0.3 (JSON) around a DSSE envelope around a statement. Nothing has looked at its evidence yet. */
 export async function bundleOf(
   statement: ProvenanceStatement | SbomStatement,
+  signing: Signing,
+): Promise<Uint8Array> {
+  return signStatement(Buffer.from(JSON.stringify(statement)), signing);
+}
+
+/** As `bundleOf`, around the very bytes of an in-toto statement that somebody else has written. */
+export async function signStatement(
+  statement: Uint8Array,
   { signer, witnesses }: Signing,
 ): Promise<Uint8Array> {
   const builder = new StatementBuilder({ signer, witnesses });
-  const data = Buffer.from(JSON.stringify(statement));
-  return encoded(await builder.create({ data, type: IN_TOTO_PAYLOAD_TYPE }));
+  return encoded(await builder.create({ data: Buffer.from(statement), type: IN_TOTO_PAYLOAD_TYPE }));
 }
 
 /**

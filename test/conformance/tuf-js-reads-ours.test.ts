@@ -1,6 +1,6 @@
 /** An independent client, tuf-js, reads a repository that we authored: over HTTP, with the product's delegated role. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -30,6 +30,7 @@ import {
 } from '@tidegate/signer/repository';
 import { Updater } from 'tuf-js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { tufClient } from './tuf/client.ts';
 
 const PRODUCT = 'acme.dc150';
 const IMAGE = Buffer.from('the image');
@@ -79,6 +80,19 @@ it('finds nothing that is not listed', async () => {
   const updater = await openUpdater('two');
   await updater.refresh();
   expect(await updater.getTargetInfo(`${PRODUCT}/dc150-9.9.9.raucb`)).toBeUndefined();
+});
+
+it('reads the same with the client that outside suites test', async () => {
+  const metadataDir = join(folder, 'three-metadata');
+  const root = join(folder, 'first.root.json');
+  await writeFile(root, rootBytes);
+  const world = { now: Date.now(), err: (line: string) => expect.fail(line) };
+  expect(await tufClient(['--metadata-dir', metadataDir, 'init', root], world)).toBe(0);
+  const from = ['--metadata-dir', metadataDir, '--metadata-url', `${url}/metadata`];
+  const to = ['--target-dir', join(folder, 'three-targets'), '--target-base-url', `${url}/targets`];
+  expect(await tufClient([...from, ...to, '--target-name', PATH, 'download'], world)).toBe(0);
+  const [file = ''] = await readdir(join(folder, 'three-targets'));
+  expect(await readFile(join(folder, 'three-targets', file))).toEqual(IMAGE);
 });
 
 async function serve(store: BlobStore, request: IncomingMessage, response: ServerResponse): Promise<void> {

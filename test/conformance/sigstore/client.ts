@@ -4,7 +4,7 @@
  * statement) is in `verify.ts`.
  */
 import { createPublicKey } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { readArtifact } from './artifact.ts';
@@ -23,6 +23,7 @@ export async function sigstoreClient(args: string[], world: World): Promise<0 | 
   try {
     const [command, ...rest] = args;
     if (command === 'verify-bundle') await verifyBundle(rest);
+    else if (command === 'sign-bundle') await signBundle(rest);
     else throw new TypeError(USAGE);
     return 0;
   } catch (error) {
@@ -35,9 +36,10 @@ async function verifyBundle(args: string[]): Promise<void> {
   const { values, positionals } = parseArgs({ args, allowPositionals: true, options: VERIFY });
   const [artifact, ...more] = positionals;
   if (values.bundle === undefined || artifact === undefined || more.length > 0) throw new TypeError(USAGE);
+  const instance = values.staging === true ? 'staging' : 'production';
   verify({
     bundle: await readFile(values.bundle),
-    trustedRoot: await trustedRoot(values['trusted-root'], values.staging === true),
+    trustedRoot: await readFile(values['trusted-root'] ?? publicFile(instance, 'trusted_root')),
     artifact: await readArtifact(artifact),
     expected: await expectedSigner(values),
   });
@@ -49,6 +51,36 @@ const VERIFY = {
   key: { type: 'string' },
   'certificate-identity': { type: 'string' },
   'certificate-oidc-issuer': { type: 'string' },
+  'trusted-root': { type: 'string' },
+} as const;
+
+async function signBundle(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: SIGN });
+  const [file, ...more] = positionals;
+  const { bundle, 'identity-token': token } = values;
+  if (bundle === undefined || token === undefined || file === undefined || more.length > 0) {
+    throw new TypeError(USAGE);
+  }
+  const instance = values.staging === true ? 'staging' : 'production';
+  // Signing loads what verifying never needs.
+  const { sign } = await import('./sign.ts');
+  const signed = await sign({
+    bytes: await readFile(file),
+    kind: values['in-toto'] === true ? 'statement' : 'artifact',
+    token,
+    signingConfig: await readFile(values['signing-config'] ?? publicFile(instance, 'signing_config')),
+    trustedRoot: await readFile(values['trusted-root'] ?? publicFile(instance, 'trusted_root')),
+    now: Date.now(),
+  });
+  await writeFile(bundle, signed);
+}
+
+const SIGN = {
+  staging: { type: 'boolean' },
+  'in-toto': { type: 'boolean' },
+  'identity-token': { type: 'string' },
+  bundle: { type: 'string' },
+  'signing-config': { type: 'string' },
   'trusted-root': { type: 'string' },
 } as const;
 
@@ -66,11 +98,9 @@ async function expectedSigner(values: {
   throw new TypeError(`either a key, or an identity and its issuer\n${USAGE}`);
 }
 
-/** Without one, the copy of the public instance's in `roots/`: there is no network to ask. */
-async function trustedRoot(file: string | undefined, staging: boolean): Promise<Buffer> {
-  if (file !== undefined) return readFile(file);
-  const name = `${staging ? 'staging' : 'production'}.trusted_root.json`;
-  return readFile(path.join(import.meta.dirname, 'roots', name));
+/** The public instance's, as copied to `roots/`: there is no network to ask. */
+function publicFile(instance: 'production' | 'staging', file: 'trusted_root' | 'signing_config'): string {
+  return path.join(import.meta.dirname, 'roots', `${instance}.${file}.json`);
 }
 
 /** With its causes: a refusal says what was refused, its cause by which rule. */

@@ -3,7 +3,7 @@ import { createHash, verify, type KeyObject } from 'node:crypto';
 import type { Bundle } from '@sigstore/bundle';
 import { HashAlgorithm } from '@sigstore/protobuf-specs';
 import type { SignedEntity } from '@sigstore/verify';
-import { preAuthEncoding } from '@tidegate/client-sdk/protocol';
+import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from '@tidegate/client-sdk/protocol';
 import type { Artifact } from './artifact.ts';
 import { verifyPrehashed } from './prehashed.ts';
 
@@ -16,7 +16,6 @@ const HASHES = new Map([
   [HashAlgorithm.SHA2_512, 'sha512'],
 ]);
 
-const IN_TOTO = 'application/vnd.in-toto+json';
 const STATEMENTS = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1'];
 
 /** The signature of the artifact itself. @throws when the bundle names another digest. */
@@ -52,7 +51,7 @@ function verifyBytes(bytes: Buffer, key: KeyObject, signature: Buffer, hash: str
 
 /** @sigstore/verify verifies DSSE whatever it is about. @throws unless it is an in-toto statement about the artifact. */
 export function refuseOtherStatement(payloadType: string, payload: Buffer, { sha256 }: Artifact): void {
-  if (payloadType !== IN_TOTO) throw new TypeError(`payload type ${payloadType}`);
+  if (payloadType !== IN_TOTO_PAYLOAD_TYPE) throw new TypeError(`payload type ${payloadType}`);
   const statement = JSON.parse(payload.toString()) as Record<string, unknown> | null;
   const { _type: type, predicateType, subject } = statement ?? {};
   // Whatever a later version means by its subjects is not known here.
