@@ -6,6 +6,7 @@ import { cp, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateKey, writeKeyFile } from '@tidegate/signer/keys';
+import { testDatabase } from '../../../test/support/postgres.ts';
 import { PRODUCT } from '../../publishing/desk.fixture.ts';
 import { type Ran, Typing } from './typing.fixture.ts';
 
@@ -41,7 +42,7 @@ async function build(version: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  typing = await Typing.open();
+  typing = await Typing.open((await testDatabase()).db);
   await typing.service.addFleet(8);
   for (const version of ['1.0.0', '1.1.0', '1.2.0']) await build(version);
   await propose('1.0.0');

@@ -16,7 +16,7 @@ const run = (who: string | undefined, ...args: string[]): Promise<Ran> => typing
 const say = (who: string | undefined, ...args: string[]): Promise<Ran> => typing.say(who, ...args);
 
 beforeAll(async () => {
-  typing = await Typing.open();
+  typing = await Typing.open((await testDatabase()).db);
 });
 afterAll(async () => {
   await typing.close();

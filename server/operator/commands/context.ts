@@ -1,5 +1,13 @@
 import type { CommandContext as SignerContext } from '@tidegate/signer/commands';
-import type { Terminal } from './picture.ts';
+
+/** What is written to, and how large it is now. */
+export interface Terminal {
+  write(text: string): void;
+  /** Columns and rows; anything else than positive numbers is taken for 80 by 24. */
+  size(): { columns: number; rows: number };
+  /** Calls back whenever the size changes, until the returned function is called. */
+  onResize(changed: () => void): () => void;
+}
 
 /** The same for all rooms; on a terminal these commands also draw progress. */
 export interface CommandContext extends SignerContext {

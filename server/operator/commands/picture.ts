@@ -1,15 +1,6 @@
 /** Lines that are drawn over and over in one place of a terminal. */
 import { clip } from './clip.ts';
-import type { CommandContext } from './context.ts';
-
-/** What is written to, and how large it is now. */
-export interface Terminal {
-  write(text: string): void;
-  /** Columns and rows; anything else than positive numbers is taken for 80 by 24. */
-  size(): { columns: number; rows: number };
-  /** Calls back whenever the size changes, until the returned function is called. */
-  onResize(changed: () => void): () => void;
-}
+import type { CommandContext, Terminal } from './context.ts';
 
 export interface Picture {
   show(lines: string[]): void;

@@ -2,6 +2,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { testDatabase } from '../../../test/support/postgres.ts';
 import { PRODUCT } from '../../publishing/desk.fixture.ts';
 import { Typing } from './typing.fixture.ts';
 
@@ -9,7 +10,7 @@ let typing: Typing;
 const key = (who: string) => ['--key', `.tidegate/keys/${who}/${PRODUCT}.key.json`];
 
 beforeAll(async () => {
-  typing = await Typing.open();
+  typing = await Typing.open((await testDatabase()).db);
 });
 afterAll(async () => {
   await typing.close();

@@ -8,7 +8,6 @@ import { sql } from 'kysely';
 import { signerCommands } from '@tidegate/signer/commands';
 import { openKeyFile, type Signer } from '@tidegate/signer/keys';
 import { fileBlobs } from '@tidegate/signer/repository';
-import { testDatabase } from '../../../test/support/postgres.ts';
 import type { Db } from '../../db/index.ts';
 import { PRODUCT } from '../../publishing/desk.fixture.ts';
 import { bootstrapRepository, type PublishingDeps } from '../../publishing/index.ts';
@@ -41,12 +40,13 @@ export class Typing {
     this.tls = tls;
   }
 
-  static async open(): Promise<Typing> {
+  /** @param db empty */
+  static async open(db: Db): Promise<Typing> {
     const home = await mkdtemp(join(tmpdir(), 'tidegate commands '));
     const desk = { home, files: new Map<string, string>(), env: {} };
     await type(desk, signerCommands, undefined, ['init']);
     await type(desk, signerCommands, undefined, ['product', 'add', PRODUCT, '--hardware', 'dc150-r2']);
-    const service = await TestService.start((await testDatabase()).db, (db) => openHome(home, db));
+    const service = await TestService.start(db, (opened) => openHome(home, opened));
     const typing = new Typing(home, service, await service.listenTls());
     for (const who of ['root', 'erin', 'alice', 'bob', 'vera']) {
       typing.files.set(who, await service.credentialFile(who, typing.tls));
