@@ -112,6 +112,23 @@ describe('judge', () => {
     );
   });
 
+  it('does not halt by a signal that only reaches 1/α because somebody is overlooked', () => {
+    const faults = fleet([0, 0, 0, 1, 1, 1], 3, 4);
+    const as = ({ bins, treated }: ReturnType<typeof fleet>) => ({
+      bins: bins.map((each) => ({ ...each, signal: 'boot' as const })),
+      treated: treated.map((each) => ({ ...each, signal: 'boot' as const })),
+    });
+    const boots = as(fleet([30, 30, 30, 0, 0, 0], 3, 4));
+    const both = {
+      bins: [...faults.bins, ...boots.bins],
+      treated: [...faults.treated, ...boots.treated],
+    };
+    const crossing = (bins: SignalBin[]) => crossingSignals(bins, {}, DETECTOR);
+    expect(crossing(both.bins)).toEqual(['boot']);
+    expect(crossing([...fleet([1, 1, 1], 3, 4).bins, ...as(fleet([0, 0, 0], 3, 4)).bins])).toEqual(['fault']);
+    expect(judged(both, ['C-0', 'C-1', 'C-2']).kind).toBe('quiet');
+  });
+
   it('judges comparisons with earlier rates by the same rule', () => {
     const alone = (faults: readonly number[]) => {
       const { bins, treated } = fleet(faults, 3, 72);
