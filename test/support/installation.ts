@@ -44,7 +44,9 @@ export async function install(clock?: { fleet: number; speed: number }): Promise
     env['TIDEGATE_FLEET_CLOCK'] = path.join(folder, 'clock.json');
     await writeFile(clockFile(folder), JSON.stringify({ segments: [{ wall: Date.now(), ...clock }] }));
   }
-  const crew = people(home, PRODUCT, env);
+  // Nothing interrupts an installation of the tests.
+  const { signal } = new AbortController();
+  const crew = people(home, PRODUCT, { env, signal });
   await mkdir(path.join(folder, 'images'));
   const port = await freePort();
   await crew.as('alice', 'init', '--port', String(port));
@@ -52,7 +54,7 @@ export async function install(clock?: { fleet: number; speed: number }): Promise
   const url = `https://localhost:${port}`;
   const pidFile = path.join(folder, 'service.pid');
   const logFile = path.join(folder, 'service.log');
-  const service = new Service({ root: ROOT, env, url, logFile, pidFile, onRestart: () => undefined });
+  const service = new Service({ root: ROOT, env, signal, url, logFile, pidFile, onRestart: () => undefined });
   const postgres = path.join(home, 'service', 'postgres');
   const stop = () => service.stop();
   service.start();
