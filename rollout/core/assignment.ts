@@ -184,7 +184,8 @@ function found(assignment: Assignment, now: number): AssignmentDecision {
   const { state } = assignment;
   if (state !== 'FAILED' && state !== 'SKIPPED' && state !== 'ROLLED_BACK') return stale();
   const activatedAt = assignment.activatedAt ?? now;
-  return next(assignment, { state: 'VERIFYING', activatedAt, deadlineAt: null, code: null, detail: null });
+  // It serves its customers on the release, and is not out for an update: it takes no place within the limits until it goes back.
+  return next(assignment, { state: 'HEALTHY', activatedAt, deadlineAt: null, code: null, detail: null });
 }
 
 /** On the way back only the end counts; a failure is noted and tried again until the deadline. */

@@ -20,7 +20,7 @@ import {
 } from './testing/fleet.ts';
 
 const onNew = { running: { sha256: NEW, version: '1.1.0', securityVersion: 1 } };
-const says = (assignment: string, progress: 'STAGED' | 'HEALTHY') => ({
+const says = (assignment: string, progress: 'STAGED' | 'HEALTHY' | 'FAILED') => ({
   assignment: { assignment, progress },
 });
 let fleet: Fleet;
@@ -112,9 +112,12 @@ test('a later rollout that has drawn it comes first: the earlier one lists it as
   await arrange(fleet, earlier, { status: 'COMPLETED', statusSince: fleet.clock.now() }, 'PASSED');
   fleet.clock.pass(1);
   const later = await startRollout(fleet, [charger]);
-  expect(await actionOf(charger)).toBe('install');
-  expect(await stateOf(fleet, earlier, charger.serial)).toBe('SKIPPED');
+  const id = (await checkIn(fleet, charger)).said.assignment ?? '';
   expect(await stateOf(fleet, later, charger.serial)).toBe('OFFERED');
+  await checkIn(fleet, charger, says(id, 'FAILED'));
+  // Even when the later one has failed on it.
+  expect(await actionOf(charger)).toBe('none');
+  expect(await stateOf(fleet, earlier, charger.serial)).toBe('SKIPPED');
 });
 
 test('after a rollback, a charger that never took part and comes to the release is found and sent back', async () => {

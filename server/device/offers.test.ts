@@ -309,7 +309,7 @@ test('stragglers of a rollback that is over are sent back too: the silent, and w
   expect(offer).toMatchObject({ action: 'install', purpose: 'rollback', target: { sha256: OLD } });
   // The other one is found to run the release; the worker that the doorbell wakes chooses its way back.
   expect((await checkIn(fleet, failed, onNew)).said.action).toBe('none');
-  expect(await stateOf(fleet, rollout, failed.serial)).toBe('VERIFYING');
+  expect(await stateOf(fleet, rollout, failed.serial)).toBe('HEALTHY');
   expect(await look()).toMatchObject({ status: 'ROLLED_BACK' });
   const other = (await checkIn(fleet, failed, onNew)).said;
   expect(other).toMatchObject({ action: 'install', purpose: 'rollback', assignment: `${failedId}.back` });
