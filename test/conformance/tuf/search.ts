@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { DelegatedRole, Delegations, TargetFile, TargetsMetadata } from '@tidegate/client-sdk/trust/tuf';
 
-/** Most roles that one search looks into, `targets` included. TUF 5.6.7.1 */
-const MAX_VISITED = 32;
+/** Most delegated roles that one search looks into: as many as in python-tuf. TUF 5.6.7.1 */
+const MAX_DELEGATED = 32;
 
 interface Visit {
   /** Undefined for top-level targets, which are verified already. */
@@ -27,7 +27,7 @@ export async function findTarget(
 ): Promise<TargetFile | undefined> {
   const visited = new Set<string>();
   let toVisit: Visit[] = [{ delegator: undefined, role: { name: 'targets', keyids: [], threshold: 1 } }];
-  while (visited.size < MAX_VISITED) {
+  while (visited.size <= MAX_DELEGATED) {
     const visit = toVisit.shift();
     if (visit === undefined) return undefined;
     if (visited.has(visit.role.name)) continue; // a circle
