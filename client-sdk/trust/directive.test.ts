@@ -107,6 +107,23 @@ describe('verifyDirective', () => {
     );
   });
 
+  it('refuses an epoch below the last one, were the policy itself to fall back', () => {
+    const last = { epoch: 3, sequence: 1 };
+    expectRefusal('DIRECTIVE_SEQUENCE', () => verifyDirective(envelope(directive()), { ...context, last }));
+  });
+
+  it('is signed by any of the active keys, so that they can be changed', () => {
+    const next = testKey();
+    const keys = [director, next].map(({ id, pem }) => ({
+      keyId: id,
+      publicKey: pem,
+      state: 'active' as const,
+    }));
+    const both = { ...context, policy: { ...trusted, directors: { acme: { epoch: 2, keys } } } };
+    for (const key of [director, next])
+      expect(verifyDirective(envelope(directive(), key), both).epoch).toBe(2);
+  });
+
   it.each([
     ['another type', { _type: 'other' }],
     ['an unknown member', { extra: 1 }],

@@ -47,6 +47,9 @@ describe('decideInstall', () => {
     );
     const target = { ...release(), path: 'acme.ac22/dc150-1.2.0.raucb' };
     expectRefusal('PRODUCT_MISMATCH', () => decideInstall(question({ target })));
+    const { path } = release();
+    const lying = { ...release({ product: 'acme.ac22' }), path };
+    expectRefusal('PRODUCT_MISMATCH', () => decideInstall(question({ target: lying })));
   });
 
   it('refuses hardware that the release does not list', () => {

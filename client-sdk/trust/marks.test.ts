@@ -62,6 +62,25 @@ describe('high-water marks', () => {
     expect(walk(repository, start(repository, marks)).productRole(PRODUCT).version).toBe(2);
   });
 
+  it('leave out what an earlier run trusted once the snapshot role alone has other keys', () => {
+    repository.versions.snapshot = 1_000_000;
+    repository.publishBelowRoot();
+    const marks = walk(repository).marks();
+    const fast = {
+      timestamp: repository.file('metadata/timestamp.json'),
+      snapshot: repository.file('metadata/1000000.snapshot.json'),
+    };
+    repository.versions = { ...repository.versions, root: 2, snapshot: 2, timestamp: 2 };
+    repository.keys.snapshot = [testKey()];
+    repository.publishRoot();
+    repository.publishBelowRoot();
+    const set = start(repository, marks);
+    set.updateRoot(repository.file('metadata/2.root.json'));
+    set.recallTimestamp(fast.timestamp);
+    expectRefusal('METADATA_UNSIGNED', () => set.recallSnapshot(fast.snapshot));
+    expect(walk(repository, set).snapshot.version).toBe(2);
+  });
+
   it('leave out an earlier timestamp once its keys changed, even if one of them is still there', () => {
     repository.versions.timestamp = 1_000_000;
     const fast = repository.publishTimestamp();

@@ -28,8 +28,14 @@ function verify(bundle: Uint8Array, trust: TrustPolicy = trusted, sigstoreRoot: 
   return verifyBundle({ bundle, sha256: release().sha256, policy: trust, product: PRODUCT, sigstoreRoot });
 }
 
-function verifyTarget(target: ReleaseTarget, bundles: Uint8Array[], trust = trusted, product = PRODUCT) {
-  return verifyRelease({ target, bundles, product, policy: trust, sigstoreRoot: noSigstore });
+function verifyTarget(
+  target: ReleaseTarget,
+  bundles: Uint8Array[],
+  trust = trusted,
+  product = PRODUCT,
+  sigstoreRoot: Uint8Array = noSigstore,
+) {
+  return verifyRelease({ target, bundles, product, policy: trust, sigstoreRoot });
 }
 
 describe('a bundle by a key', () => {
@@ -194,6 +200,27 @@ describe('a bundle with log entries, and one by a CI identity', () => {
     );
     twice.verificationMaterial.tlogEntries[1] = again;
     expectRefusal('EVIDENCE_MISSING', () => verify(Buffer.from(JSON.stringify(twice)), both, root));
+    const twoTimes = about({ builders: [identity], logs: 1, timestamps: 2 });
+    verify(await sigstore.bundle(statement(), { logs: [one, two] }), twoTimes, root);
+    expectRefusal('EVIDENCE_MISSING', () => verify(Buffer.from(JSON.stringify(twice)), twoTimes, root));
+  });
+
+  it('refuses an identity whose log promises no time, even where the policy forgets to ask', async () => {
+    const timeless = JSON.parse((await sigstore.bundle(statement())).toString());
+    delete timeless.verificationMaterial.tlogEntries[0].inclusionPromise;
+    const lax = about({ builders: [identity], logs: 0, timestamps: 0 });
+    expectRefusal('EVIDENCE_MISSING', () => verify(Buffer.from(JSON.stringify(timeless)), lax, root));
+  });
+
+  it('refuses an identity that the policy denies, at one ref or at all', async () => {
+    const bundle = await sigstore.bundle(statement());
+    const target = withBundles(release(), [bundle]);
+    const san = `${WORKFLOW}@refs/tags/v1.2.0`;
+    const denying = (...signers: string[]) => ({ ...keyless(), denied: { digests: [], signers } });
+    for (const denied of [san, WORKFLOW]) {
+      expectRefusal('DENIED', () => verifyTarget(target, [bundle], denying(denied), PRODUCT, root));
+    }
+    verifyTarget(target, [bundle], denying(`${WORKFLOW}@refs/tags/v1.1.0`), PRODUCT, root);
   });
 
   it('takes a retired key only with a trusted time before its retirement', () => {
@@ -237,6 +264,15 @@ describe('verifyRelease', () => {
 
   it('refuses a bundle that the target does not list', () => {
     expectRefusal('BUNDLE_INVALID', () => verifyTarget(release(), [good]));
+    // As valid, and as long, but not the bytes that the release engineers signed.
+    const turned = Buffer.from(
+      JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(good.toString()) as object).reverse())),
+    );
+    expect(turned).toHaveLength(good.length);
+    expectRefusal('BUNDLE_INVALID', () => verifyTarget(target, [turned]));
+    const [listed] = target.custom.bundles;
+    const longer = { ...target.custom, bundles: [{ ...listed!, length: good.length + 1 }] };
+    expectRefusal('BUNDLE_INVALID', () => verifyTarget({ ...target, custom: longer }, [good]));
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { keyIdOf, type TufKey } from './keys.ts';
+import { keyIdOf, type TufKey, verifyThreshold } from './keys.ts';
 import { sha256, testKey } from './testing/keys.ts';
 import { expectRefusal } from './testing/refused.ts';
 import { signed, type TestRepository } from './testing/repository.ts';
@@ -82,6 +82,14 @@ describe('root', () => {
     repository.keys.root = [one, twin];
     repository.versions.root = 1;
     expectRefusal('METADATA_UNSIGNED', () => TrustedSet.start(repository.publishRoot([one, twin])));
+  });
+
+  it.each([0, -1, NaN])('takes a threshold of %d for one that nobody can meet', (threshold) => {
+    const [one] = repository.keys.root;
+    const envelope = JSON.parse(signed({ a: 1 }, [one!]).toString());
+    const keys = new Map([[one!.id, one!.tuf]]);
+    verifyThreshold(envelope, keys, [one!.id], 1);
+    expectRefusal('METADATA_UNSIGNED', () => verifyThreshold(envelope, keys, [one!.id], threshold));
   });
 
   it('refuses repositories without consistent snapshots', () => {
