@@ -1,9 +1,16 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { unlessInterrupted } from './interruption.ts';
+
+const started: ChildProcess[] = [];
+
+/** One that a test could not end must not outlive it. */
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGKILL');
+});
 
 /** Says when it listens and when it is to end; then ends by itself, or never. */
 function listener(afterwards: string) {
@@ -16,6 +23,7 @@ function listener(afterwards: string) {
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  started.push(child);
   const said = child.stdout.setEncoding('utf8')[Symbol.asyncIterator]() as AsyncIterator<string>;
   return { child, exited: once(child, 'exit'), next: async () => (await said.next()).value as string };
 }

@@ -2,7 +2,7 @@
 import { play } from './demo.ts';
 import { parseOptions } from './options.ts';
 import { perform } from './perform.ts';
-import { openScreen } from './screen.ts';
+import { openScreen } from './open-screen.ts';
 
 const options = parseOptions(process.argv.slice(2));
 // With --json standard output holds the verdict and nothing else.

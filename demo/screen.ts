@@ -1,7 +1,4 @@
 /** What a person sees of long work: lines that stay, and below them bars for what is under way. */
-import type { WriteStream } from 'node:tty';
-import { plain } from './screen-plain.ts';
-import { terminal } from './screen-terminal.ts';
 
 export interface Bar {
   label: string;
@@ -22,8 +19,4 @@ export interface Screen {
   bars(bars: readonly Bar[]): void;
   /** What the region said last is done. */
   end(): void;
-}
-
-export function openScreen(stream: WriteStream | NodeJS.WritableStream): Screen {
-  return 'isTTY' in stream && stream.isTTY ? terminal(stream) : plain(stream);
 }

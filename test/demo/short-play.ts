@@ -3,7 +3,7 @@ import { attackScene, recordTimestamp } from '../../demo/attack-scene.ts';
 import { startFleet } from '../../demo/fleet.ts';
 import { parseOptions } from '../../demo/options.ts';
 import { perform } from '../../demo/perform.ts';
-import { openScreen } from '../../demo/screen.ts';
+import { openScreen } from '../../demo/open-screen.ts';
 import { publish, type Stage, startService } from '../../demo/stage.ts';
 
 async function toTheAttacks(stage: Stage): Promise<never> {
