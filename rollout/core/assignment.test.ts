@@ -39,6 +39,17 @@ function after(assignment: Assignment, event: AssignmentEvent, now = 10): string
 }
 
 describe('decideAssignment', () => {
+  it('whoever runs the release has a deadline, and never another than the one it had', () => {
+    const deadlineOf = (assignment: Assignment): number | null => {
+      const decision = decideAssignment(assignment, { kind: 'runs', deadlineAt: 9 * HOUR }, 10);
+      return decision.ok ? decision.assignment.deadlineAt : NaN;
+    };
+    expect(deadlineOf(inState('PENDING'))).toBe(9 * HOUR);
+    expect(deadlineOf(inState('SKIPPED', { deadlineAt: null }))).toBe(9 * HOUR);
+    expect(deadlineOf(inState('STAGED'))).toBe(HOUR);
+    expect(deadlineOf(inState('VERIFYING'))).toBe(HOUR);
+  });
+
   it('goes the whole way, as the charger reports', () => {
     const events: AssignmentEvent[] = [
       { kind: 'offered', deadlineAt: HOUR },
@@ -72,6 +83,15 @@ describe('decideAssignment', () => {
     ['found on it, thought withdrawn', inState('SKIPPED'), { kind: 'found' }, 'HEALTHY'],
     ['found on it, thought back', inState('ROLLED_BACK', { activatedAt: 1 }), { kind: 'found' }, 'HEALTHY'],
     ['found on it, on its way back', inState('ROLLING_BACK'), { kind: 'found' }, '[STALE]'],
+    ['the release, unasked', inState('PENDING'), { kind: 'runs', deadlineAt: HOUR }, 'VERIFYING'],
+    ['the release, booted late', inState('LOST'), { kind: 'runs', deadlineAt: HOUR }, 'VERIFYING'],
+    [
+      'the release, kept past its deadline',
+      inState('LOST', { activatedAt: 1 }),
+      { kind: 'runs', deadlineAt: HOUR },
+      'HEALTHY',
+    ],
+    ['the release, on its way back', inState('ROLLING_BACK'), { kind: 'runs', deadlineAt: HOUR }, '[STALE]'],
     ['an earlier report', inState('VERIFYING'), forward('STAGED'), '[STALE]'],
     ['a doubled report', inState('STAGED'), forward('STAGED'), 'STAGED'],
     ['a refusal', inState('STAGED'), forward('FAILED'), 'FAILED'],

@@ -20,6 +20,8 @@ export const WITHDRAWN = { code: 'WITHDRAWN', detail: 'The rollout was stopped b
  * - `redraw`: its step opens again after a halt; what the halt withdrew is wanted again.
  * - `offered`: an install directive was sent; sent again, it changes nothing.
  * - `activated`: the service gave its live confirmation. Whatever happens now, the charger counts as treated.
+ * - `runs`: it reports the release as what it booted, with or without a confirmation. Where nothing else limits the time in which it is to
+ *   prove its health, `deadlineAt` does: else it would hold its place within the limits for ever.
  * - `progress`: the charger reports; `leg` is `back` for `<assignment id>.back`.
  * - `deadline`: looked at after its deadline.
  * - `withdraw`: the rollout was halted; whatever was not activated never will be.
@@ -33,6 +35,7 @@ export type AssignmentEvent =
   | { kind: 'redraw' }
   | { kind: 'offered'; deadlineAt: number }
   | { kind: 'activated' }
+  | { kind: 'runs'; deadlineAt: number }
   | {
       kind: 'progress';
       leg: 'forward' | 'back';
@@ -77,6 +80,8 @@ export function decideAssignment(
       return offered(assignment, event.deadlineAt, now);
     case 'activated':
       return forward(assignment, 'VERIFYING', now);
+    case 'runs':
+      return runs(assignment, event.deadlineAt, now);
     case 'progress':
       return event.leg === 'forward' ? reported(assignment, event, now) : reportedBack(assignment, event);
     case 'deadline':
@@ -178,6 +183,16 @@ function forward(assignment: Assignment, state: AssignmentState, now: number): A
         ? same(assignment)
         : next(assignment, { state, activatedAt, deadlineAt: done });
   }
+}
+
+function runs(assignment: Assignment, deadlineAt: number, now: number): AssignmentDecision {
+  // A trial is long over by its deadline: what still runs the release then has kept it, though it may have forgotten for whom.
+  const kept = assignment.state === 'LOST' && assignment.activatedAt !== null;
+  const decision = forward(assignment, kept ? 'HEALTHY' : 'VERIFYING', now);
+  if (!decision.ok || decision.assignment.state !== 'VERIFYING') return decision;
+  return decision.assignment.deadlineAt === null
+    ? next(assignment, { ...decision.assignment, deadlineAt })
+    : decision;
 }
 
 function found(assignment: Assignment, now: number): AssignmentDecision {

@@ -106,6 +106,20 @@ test('one that was offered it, fell silent and comes back without a word is offe
   expect((await checkIn(fleet, charger)).said).toMatchObject({ action: 'install', assignment: first });
 });
 
+test('who runs the release unasked holds a place while it may be on trial, and not for ever', async () => {
+  const [byHand, other] = await fleetOf(2);
+  if (other === undefined) throw new Error('two chargers');
+  const rollout = await startRollout(fleet, [byHand, other], { perSite: 1, inFlight: 1 });
+  await actionOf(byHand, onNew);
+  expect(await stateOf(fleet, rollout, byHand.serial)).toBe('VERIFYING');
+  expect(await actionOf(other)).toBe('none');
+  fleet.clock.pass(72);
+  await fleet.store.expire({ organisation: ORG, id: rollout }, fleet.clock.now());
+  await actionOf(byHand, onNew);
+  expect(await stateOf(fleet, rollout, byHand.serial)).toBe('HEALTHY');
+  expect(await actionOf(other)).toBe('install');
+});
+
 test('a later rollout that has drawn it comes first: the earlier one lists it as superseded', async () => {
   const [charger] = await fleetOf(1);
   const earlier = await startRollout(fleet, [charger]);
@@ -145,10 +159,13 @@ test('after a rollback, a charger that never took part and comes to the release 
   await sendBack(member, rollout);
 });
 
-test('who is found on it waits for room on the way back, as everybody does', async () => {
+test.each([
+  { perSite: 1, inFlight: 10 },
+  { perSite: 10, inFlight: 1 },
+])('who is found on it waits for room on the way back, as everybody does: %o', async (limits) => {
   const [one, two] = await fleetOf(2);
   if (two === undefined) throw new Error('two chargers');
-  const rollout = await startRollout(fleet, [one, two], { perSite: 1, inFlight: 10 });
+  const rollout = await startRollout(fleet, [one, two], limits);
   await act(fleet, rollout, 'halt');
   await act(fleet, rollout, 'rollback');
   await look(rollout);

@@ -11,6 +11,7 @@ import { type AssignmentFields, type Database, moveAssignment } from '../../db/i
 import type { Batch, Held, Visitor } from './batch.ts';
 import type { Limits } from './limits.ts';
 
+const HOUR = 3_600_000;
 /** The way back has an assignment id of its own, so that its reports are told apart from those of the way forward. */
 const BACK = '.back';
 
@@ -50,7 +51,10 @@ export async function takeProgress(
       await apply(trx, visitor, held, progressEvent(report), batch);
     }
     if (batch.stragglers.has(held.id)) await apply(trx, visitor, held, { kind: 'found' }, batch);
-    else if (runsRelease(visitor, held, batch)) await apply(trx, visitor, held, { kind: 'activated' }, batch);
+    else if (runsRelease(visitor, held, batch)) {
+      const deadlineAt = batch.now + deadlineOf(held, batch);
+      await apply(trx, visitor, held, { kind: 'runs', deadlineAt }, batch);
+    }
   }
 }
 
@@ -77,6 +81,11 @@ async function mayGoOn(
   if (held.state !== 'LOST' || watched === undefined || legOf(assignment).leg === 'back') return true;
   if (!DROPPABLE.has(progress)) return true;
   return !isOver(watched.rollout, batch.now) && limits.hasRoom(visitor.site, watched);
+}
+
+/** ms that a charger of its rollout has from its offer to health. */
+function deadlineOf(held: Held, { rollouts }: Batch): number {
+  return (rollouts.get(held.rollout)?.rollout.plan.deadlineHours ?? 0) * HOUR;
 }
 
 /** Completed, and not watched any more: who took part so far stays as it is, and nobody follows. */
