@@ -1,7 +1,8 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { KeyBuilder, TrustPolicy } from '../protocol/index.ts';
 import { parseCustom } from './custom.ts';
-import { parsePolicy, productPolicyOf } from './policy.ts';
+import { parsePolicy, productPolicyOf, spkiDigest } from './policy.ts';
 import { testKey } from './testing/keys.ts';
 import { expectRefusal } from './testing/refused.ts';
 import { custom, policy } from './testing/releases.ts';
@@ -9,6 +10,9 @@ import { inDays, PRODUCT } from './testing/repository.ts';
 
 const builder = testKey('p256');
 const director = testKey();
+const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })
+  .publicKey.export({ format: 'pem', type: 'spki' })
+  .toString();
 
 function changed(change: (raw: TrustPolicy) => void): Buffer {
   const raw = structuredClone(policy(builder, director));
@@ -41,7 +45,11 @@ describe('parsePolicy', () => {
     ],
     [
       'a director key that is not Ed25519',
-      (raw) => (raw.directors['acme']!.keys[0]!.publicKey = builder.pem),
+      (raw) => Object.assign(raw.directors['acme']!.keys[0]!, { publicKey: builder.pem, keyId: builder.id }),
+    ],
+    [
+      'a builder key of a kind that DSSE is not verified with here',
+      (raw) => Object.assign(first(raw), { publicKey: p384, keyId: spkiDigest(createPublicKey(p384)) }),
     ],
     ['retirement without its time', (raw) => (first(raw).state = 'retired')],
     ['a time of retirement on an active key', (raw) => (first(raw).retiredAt = inDays(0))],
