@@ -35,13 +35,10 @@ export const evidence = z.object({
   logLikelihood: z.record(z.string(), z.number()).optional(),
   treated: z.object({ events: z.number(), exposure: z.number() }).optional(),
   control: z.object({ events: z.number(), exposure: z.number() }).optional(),
-  comparison: z
-    .enum(['concurrent', 'earlier'])
-    .optional()
-    .meta({
-      description:
-        'Whether control is chargers without the release at the same time, or what was before the rollout.',
-    }),
+  comparison: z.enum(['concurrent', 'earlier']).optional().meta({
+    description:
+      'Whether control is chargers without the release at the same time, or what was before the rollout.',
+  }),
   behind: z
     .object({
       chargers: z.array(z.object({ serial: z.string(), site: z.string(), events: z.number() })),

@@ -110,7 +110,18 @@ async function compose(
 
   const { director } = keys;
   const report = (error: unknown): void => log.error({ err: error }, 'Something failed behind a request.');
-  const device = { organisation, db, clock, wall: systemClock, director, authority, blobs, doorbell, report, log };
+  const device = {
+    organisation,
+    db,
+    clock,
+    wall: systemClock,
+    director,
+    authority,
+    blobs,
+    doorbell,
+    report,
+    log,
+  };
   const roles = roleExpiries(publishing);
   metrics.watch({ db, clock, roles });
   front.open({
