@@ -24,6 +24,7 @@ const ALARMS: Partial<Record<RefusalCode, string>> = {
   IMAGE_DIGEST: INVALID_SIGNATURE,
 };
 
+/** One for a charger and its state folder. Nothing is read or asked before the first call. */
 export class Agent {
   readonly #deps: AgentDeps;
   #context: Promise<Context> | undefined;
@@ -32,12 +33,16 @@ export class Agent {
     this.#deps = deps;
   }
 
-  /** What the charger remembers. */
+  /** What the charger remembers. @throws as `checkInOnce` */
   async state(): Promise<AgentState> {
     return (await this.#started()).memory.state;
   }
 
-  /** Passes until `signal` aborts: as far apart as the service says, with jitter, and longer when it does not answer. */
+  /**
+   * Passes until `signal` aborts: as far apart as the service says, with jitter, and longer when it does not answer. Resolves then;
+   * a firmware starts it again after a restart, and the work goes on where it was.
+   * @throws as `checkInOnce`
+   */
   async run(signal: AbortSignal): Promise<void> {
     const context = await this.#started();
     let failures = 0;
@@ -53,7 +58,7 @@ export class Agent {
 
   /**
    * One pass: sees the last boot through, checks in, acts on the directive. Refusals are in the result, never thrown; what is thrown
-   * is a fault of this machine (a full disk, say).
+   * is a fault of this machine (a full disk, say) or of the host's own code. What was under way is on the disk; start again.
    */
   async checkInOnce(signal?: AbortSignal): Promise<Pass> {
     const context = await this.#started();

@@ -12,7 +12,7 @@ import type { TimeKeeper } from './time-keeper.ts';
 import type { Transport } from './transport.ts';
 import type { TrustKeeper } from './trust-keeper.ts';
 
-/** The part of the provisioning that the agent itself needs. */
+/** The part of the provisioning that the agent itself needs: `{ ...provisioning, root: await readFile(provisioning.root) }`. */
 export type Identity = Pick<
   Provisioning,
   | 'organisation'
@@ -31,22 +31,25 @@ export type Identity = Pick<
 
 export interface AgentDeps {
   identity: Identity;
-  /** The charger's state folder. */
+  /** The charger's state folder: `diskFiles(provisioning.state)`. */
   files: Files;
+  /** `slotFiles(…)` of `@tidegate/client-sdk/install`, `rauc(…)` of `…/install/rauc`, or your own: see `Installer`. */
   installer: Installer;
   host: Host;
+  /** `httpsTransport(…)` with the identity that `enrol` made. */
   transport: Transport;
-  /** Time of the rules and of `pollAfter`. */
+  /** Time of the rules and of `pollAfter`: `systemClock` on a charger. It may be wrong; signed times correct it. Design §3, "Time" */
   clock: Clock;
   /** Time of the network: download rates, pauses after failures. The machine's clock unless told. */
   wall?: Clock;
   /** `crypto.randomBytes` unless told: nonces and jitter. */
   random?: (bytes: number) => Uint8Array;
-  /** Told of each refusal and each change of phase, for a log. */
+  /** Told of each refusal and each change of phase, for a log. What it throws, `run` throws. */
   onEvent?: (event: AgentNews) => void;
 }
 
 export type AgentNews =
+  /** `phase` as in `Phase`; `code` is a `RefusalCode` and `detail` a sentence, with `FALLING_BACK`, `ROLLED_BACK` and `FAILED`. */
   | { type: 'phase'; assignment: string; phase: string; code: string | null; detail: string | null }
   | { type: 'refused'; refusal: Refusal };
 
