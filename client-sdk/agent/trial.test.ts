@@ -32,6 +32,31 @@ describe('a trial boot', () => {
     });
   });
 
+  it('has its whole deadline to become healthy', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    for (let minute = 0; minute < 8; minute++) {
+      await service.clock.sleep(60_000);
+      expect((await charger.agent.checkInOnce()).job?.progress).toBe('VERIFYING');
+    }
+    charger.isHealthy = true;
+    expect((await charger.settle()).job?.progress).toBe('HEALTHY');
+  });
+
+  it('that went bad is unbootable before the charger goes back, were the boot loader to try it again', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    const atReboot: boolean[] = [];
+    charger.reboot = async () => {
+      atReboot.push((await charger.deps().installer.status()).booted.bootable);
+      await bootSelect(files);
+    };
+    expect((await charger.settle()).job?.progress).toBe('ROLLED_BACK');
+    expect(atReboot).toEqual([false]);
+  });
+
   it('that does not go through is known for what it is', async () => {
     bench.want();
     charger.reboot = async () => {
