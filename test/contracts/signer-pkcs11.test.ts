@@ -115,6 +115,20 @@ if (WITHOUT_SOFTHSM === undefined) {
     });
   });
 
+  it('does one thing at a time, as tokens do', async () => {
+    const calls = join(folder, 'overlaps');
+    const tool = await writeProgram(
+      folder,
+      'slow-tool',
+      `fs.appendFileSync(${JSON.stringify(calls)}, '(');
+       const { status, stdout } = run('pkcs11-tool', args, input());
+       setTimeout(() => { fs.appendFileSync(${JSON.stringify(calls)}, ')'); process.stdout.write(stdout); process.exitCode = status; }, 100);`,
+    );
+    const signer = await openPkcs11(parsePkcs11Uri(uri('object=release%20key')), { env: token.env, tool });
+    await Promise.all(['a', 'b', 'c'].map((text) => signer.sign(Buffer.from(text))));
+    expect(await readFile(calls, 'utf8')).toMatch(/^(\(\)){6}$/);
+  });
+
   describe('the PIN', () => {
     it('comes from a file too, and is asked for where there is none', async () => {
       await writeFile(join(folder, 'pin'), `${PIN}\n`, { mode: 0o600 });

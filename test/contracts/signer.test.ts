@@ -1,10 +1,10 @@
 /** Every adapter of the port Signer against its contract, and against programs and tokens that mean harm. */
 import { createPrivateKey, sign } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkedSigner, generateKey, openSigner, type Scheme, writeKeyFile } from '@tidegate/signer/keys';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeProgram } from '../support/programs.ts';
 import { sabotageContract, signerContract } from './signer.ts';
 
@@ -102,6 +102,24 @@ describe('an external command', () => {
     await expect(open('exec:./none', { TIDEGATE_KEY_TIMEOUT: 'soon' })).rejects.toMatchObject({
       code: 'KEY_REFERENCE',
     });
+  });
+
+  it('that hangs ends with all that it started', async () => {
+    await writeProgram(
+      folder,
+      'parent',
+      `const child = spawn('sleep', ['600'], { stdio: 'inherit' });
+       fs.writeFileSync(${JSON.stringify(join(folder, 'child.pid'))}, String(child.pid));`,
+    );
+    await expect(open('exec:./parent', { TIDEGATE_KEY_TIMEOUT: '1' })).rejects.toMatchObject({
+      code: 'PROGRAM_TIMEOUT',
+    });
+    const pid = await readFile(join(folder, 'child.pid'), 'utf8');
+    // Whoever adopts orphans here may leave a zombie; that is gone too.
+    await vi.waitFor(async () => {
+      const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => 'gone');
+      expect(state).toMatch(/^gone$|\) Z /);
+    }, 10_000);
   });
 
   it('sees the digest and the environment, and none of our secrets', async () => {

@@ -2,7 +2,7 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Writes an executable `folder/name`. The body may use `args` and `await input()`, and `crypto`, `fs`, `run` of Node. */
+/** Writes an executable `folder/name`. The body may use `args` and `await input()`, and `crypto`, `fs`, `spawn` of Node, and `run(program, args, input)`. */
 export async function writeProgram(folder: string, name: string, body: string): Promise<string> {
   const script = join(folder, `.${name}.mjs`);
   const program = join(folder, name);
@@ -15,7 +15,7 @@ export async function writeProgram(folder: string, name: string, body: string): 
 const PRELUDE = `
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 const args = process.argv.slice(2);
 const option = (name) => args[args.indexOf(name) + 1];
 const input = () => fs.readFileSync(0);

@@ -44,6 +44,8 @@ export interface TestSigstore {
   instead(path: string, handler: Handler | undefined): void;
   /** Lets Fulcio certify a key that its asker does not hold. Default: false. */
   skipPossession: boolean;
+  /** Spaces after the answers of one path: JSON does not mind them. */
+  padding: { path: string; bytes: number } | undefined;
   /** Requests so far, e.g. `POST /api/v2/signingCert`. */
   requests: string[];
   close(): Promise<void>;
@@ -124,7 +126,9 @@ export async function testSigstore(): Promise<TestSigstore> {
         status: 404,
         body: '',
       };
-      response.writeHead(status, headers).end(body);
+      response.writeHead(status, headers);
+      response.write(body);
+      response.end(sigstore.padding?.path === path ? ' '.repeat(sigstore.padding.bytes) : '');
     } catch (error) {
       response.writeHead(400, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ message: (error as Error).message }));
@@ -140,6 +144,7 @@ export async function testSigstore(): Promise<TestSigstore> {
   const sigstore: TestSigstore = {
     url,
     skipPossession: false,
+    padding: undefined,
     requests,
     trustedRoot: Buffer.from(
       JSON.stringify({
