@@ -10,6 +10,11 @@ export function signerName(signer: Signer): string {
   return signer.kind === 'key' ? signer.keyId : signer.san;
 }
 
+/** The key id that a bundle's hint stands for: we write the SHA-256 of the SPKI in hex, cosign the same in base64. */
+export function keyIdOfHint(hint: string): string {
+  return /^[A-Za-z0-9+/]{43}=$/.test(hint) ? Buffer.from(hint, 'base64').toString('hex') : hint;
+}
+
 /** @throws Refusal BUILDER_UNKNOWN */
 export function builderKey(builders: readonly Builder[], keyId: string): KeyObject {
   const builder = builders.find((candidate): candidate is KeyBuilder => isKey(candidate, keyId));

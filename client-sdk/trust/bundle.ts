@@ -9,7 +9,7 @@ import {
   type ProvenanceStatement,
   type TrustPolicy,
 } from '../protocol/index.ts';
-import { builderKey, refuseUnlessCounts, signerName, type Signer } from './builders.ts';
+import { builderKey, keyIdOfHint, refuseUnlessCounts, signerName, type Signer } from './builders.ts';
 import { productPolicyOf } from './policy.ts';
 import {
   readBundle,
@@ -58,7 +58,7 @@ export function verifyAttestation(
   const policy = productPolicyOf(input.policy, input.product);
   const { entity, payload } = readAttestation(input.bundle, limit);
   const trust = trustMaterial(input.sigstoreRoot, (hint) => ({
-    publicKey: builderKey(policy.builders, hint),
+    publicKey: builderKey(policy.builders, keyIdOfHint(hint)),
     // Retirement is judged by `refuseUnlessCounts`, which also sees that there are no timestamps at all.
     validFor: () => true,
   }));
@@ -90,5 +90,5 @@ function neededEvidence(entity: SignedEntity, policy: ProductPolicy, trust: Trus
 }
 
 function asBuilder(signer: SigstoreSigner): Signer {
-  return signer.kind === 'key' ? { kind: 'key', keyId: signer.hint } : signer;
+  return signer.kind === 'key' ? { kind: 'key', keyId: keyIdOfHint(signer.hint) } : signer;
 }

@@ -45,6 +45,15 @@ describe('a bundle by a key', () => {
     expect(verified).toEqual({ statement: statement(), signer: key.hint });
   });
 
+  it('is known by its key id, whether its hint is hex or base64 as cosign writes it', () => {
+    const hint = Buffer.from(builder.hint, 'hex').toString('base64');
+    const asCosign = keyBundle({ ...builder, hint }, statement());
+    expect(verify(asCosign).signer).toBe(builder.hint);
+    const [active] = trusted.products[PRODUCT]!.builders;
+    const revoked = { ...active, state: 'compromised' } as Builder;
+    expectRefusal('BUILDER_REVOKED', () => verify(asCosign, about({ builders: [revoked] })));
+  });
+
   it('refuses an image that it is not about, which DSSE alone would not notice', () => {
     const other = release({}, Buffer.from('another image'));
     expectRefusal('BUNDLE_INVALID', () => verify(keyBundle(builder, statement(other))));
