@@ -22,7 +22,10 @@ export function cosignCommand(context: CommandContext): Command {
   return new Command('cosign')
     .description('See in plain words what is proposed, verify it again, and add your signature')
     .argument('[proposal]', '<product>@<version>, or its file (default: the only one that lacks signatures)')
-    .option('--key <file>', 'your key for this product (default: TIDEGATE_KEY)')
+    .option(
+      '--key <key>',
+      'your key for this product: a file, `pkcs11:…` or `exec:…` (default: TIDEGATE_KEY)',
+    )
     .option('--image <file>', 'your own copy of the image (default: the proposed file, where it can be read)')
     .option('--json', 'answer in JSON')
     .addHelpText(

@@ -44,7 +44,10 @@ export function proposeCommand(context: CommandContext): Command {
       '--adopt',
       'the image of an existing fleet: a release like any other, to fall back to; no install is needed',
     )
-    .option('--key <file>', 'your key for this product (default: TIDEGATE_KEY)')
+    .option(
+      '--key <key>',
+      'your key for this product: a file, `pkcs11:…` or `exec:…` (default: TIDEGATE_KEY)',
+    )
     .option('--json', 'answer in JSON')
     .addHelpText(
       'after',
