@@ -3,11 +3,15 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { DIRECTIVE_PAYLOAD_TYPE, preAuthEncoding } from '@tidegate/client-sdk/protocol';
 import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { confirmActivation } from './confirm.ts';
+import { DEVICE_DEFAULTS } from './deps.ts';
 import {
   type Fleet,
+  HARDWARE,
   NEW,
   OLD,
   ORG,
+  PRODUCT,
   act,
   addCharger,
   addChargers,
@@ -16,6 +20,7 @@ import {
   countersAreTrue,
   forget,
   makeFleet,
+  newNonce,
   seed,
   startRollout,
   stateOf,
@@ -82,7 +87,12 @@ test('the way forward: offered, confirmed, booted, healthy', async () => {
   expect(again.said).toMatchObject({ action: 'install', assignment: id });
   expect(again.said.nonce).not.toBe(offer.said.nonce);
   expect(again.said.sequence).toBeGreaterThan(offer.said.sequence);
-  expect(await confirm(fleet, charger, id)).toMatchObject({ action: 'activate', assignment: id });
+  const activation = await confirm(fleet, charger, id);
+  expect(activation).toMatchObject({ action: 'activate', assignment: id });
+  // Live: it is no use to who boots tomorrow.
+  expect(Date.parse(activation.expires) - Date.parse(activation.issuedAt)).toBe(
+    DEVICE_DEFAULTS.activateSeconds * 1000,
+  );
   expect(await stateOf(fleet, rollout, 'SN-1')).toBe('VERIFYING');
   // The answer was lost: asking again is harmless.
   expect(await confirm(fleet, charger, id)).toMatchObject({ action: 'activate' });
@@ -353,6 +363,16 @@ test("another charger's assignment and another tenant's charger are not there", 
   const stranger = await addCharger(fleet, one.serial, 'berlin', 'other');
   await expect(checkIn(fleet, stranger)).rejects.toThrow('CHARGER_UNKNOWN');
   await expect(confirm(fleet, stranger, id)).rejects.toThrow('CHARGER_UNKNOWN');
+});
+
+test('a certificate that another has replaced since it was looked at activates nothing', async () => {
+  const charger = await addCharger(fleet, 'SN-1');
+  await startRollout(fleet, [charger]);
+  const assignment = (await checkIn(fleet, charger)).said.assignment ?? '';
+  const place = { product: PRODUCT, hardware: HARDWARE, site: 'berlin' };
+  const former = { organisation: ORG, serial: 'SN-1', certificateSha256: 'f'.repeat(64), ...place };
+  const body = { nonce: newNonce(), assignment, sha256: NEW };
+  await expect(confirmActivation(fleet.deps, former, body)).rejects.toThrow('CHARGER_RETIRED');
 });
 
 /** Until so many of the database's sessions wait for a lock. */
