@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { digest, PRODUCT } from '../publishing/desk.fixture.ts';
+import { forgetKeys } from './idempotency.ts';
 import { type Answer, TestService } from './service.fixture.ts';
 
 let service: TestService;
@@ -53,6 +54,24 @@ test('where the kept answer is lost, the repetition finds the rollout, and anoth
   const other = await create(rollout(planOf(3)));
   expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_MISMATCH']);
   expect((await create(rollout())).body['id']).toBe(first.body['id']);
+});
+
+test('a key is forgotten after a week, in its own organisation', async () => {
+  const day = 24 * 60 * 60_000;
+  const kept = async () => {
+    const row = service.db
+      .selectFrom('idempotency_keys')
+      .select('created_at')
+      .where('key', '=', `key-${keys}`);
+    return (await row.execute()).map(({ created_at }) => created_at.getTime());
+  };
+  await create(rollout());
+  const [made = 0] = await kept();
+  await forgetKeys(service.db, 'acme', made + 7 * day);
+  await forgetKeys(service.db, 'somebody-else', made + 8 * day);
+  expect(await kept()).toEqual([made]);
+  await forgetKeys(service.db, 'acme', made + 7 * day + 1);
+  expect(await kept()).toEqual([]);
 });
 
 test('of two requests at the same moment, each with another body, one is carried out and the other refused', async () => {

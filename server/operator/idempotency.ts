@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
+import type { Db } from '../db/index.ts';
 import { ApiError } from '../http/index.ts';
 import type { Call } from './route.ts';
 
@@ -21,6 +22,8 @@ export interface KeptAnswer {
 
 /** Nobody takes up a claimed request again before this, in seconds of the database's clock; what takes longer is safe by its own rules. */
 const HELD_SECONDS = 10;
+/** So long a request can be repeated under its key; later the rules of the changed state refuse it. */
+const REMEMBERED_DAYS = 7;
 
 /**
  * Claims the key of a request for as long as it is carried out.
@@ -84,6 +87,15 @@ export async function release(call: AnyCall): Promise<void> {
     .where('actor', '=', call.operator.name)
     .where('key', '=', call.idempotencyKey)
     .where('status', 'is', null)
+    .execute();
+}
+
+/** Forgets the keys of more than `REMEMBERED_DAYS` ago, so that the table does not grow with the service's age. */
+export async function forgetKeys(db: Db, organisation: string, now: number): Promise<void> {
+  await db
+    .deleteFrom('idempotency_keys')
+    .where('organisation', '=', organisation)
+    .where('created_at', '<', new Date(now - REMEMBERED_DAYS * 24 * 60 * 60_000))
     .execute();
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from '@tidegate/client-sdk/protocol';
 import { sweep, type WorkDeps } from '@tidegate/rollout/shell';
 import { type Db } from '../db/index.ts';
 import { DEVICE_DEFAULTS, markSilent } from '../device/index.ts';
+import { forgetKeys } from '../operator/index.ts';
 import { type PublishingDeps, refreshOnline, sweepStaging } from '../publishing/index.ts';
 import type { Loop } from './loops.ts';
 
@@ -25,6 +26,11 @@ export function periodicTasks(deps: {
     { name: 'silence', everyMs: MINUTE_MS, run: silence(deps) },
     { name: 'refresh', everyMs: 5 * MINUTE_MS, run: () => refreshOnline(deps.publishing) },
     { name: 'staging', everyMs: 60 * MINUTE_MS, run: () => sweepStaging(deps.publishing) },
+    {
+      name: 'keys',
+      everyMs: 60 * MINUTE_MS,
+      run: () => forgetKeys(deps.db, deps.organisation, deps.clock.now()),
+    },
     { name: 'tls', everyMs: 12 * 60 * MINUTE_MS, run: deps.renewCertificate },
   ];
 }
