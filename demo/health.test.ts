@@ -1,5 +1,9 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { provisionSlots } from '@tidegate/client-sdk/install';
 import { expect, test } from 'vitest';
-import { healthyOn, type OwnView, type ServiceView } from './health.ts';
+import { healthyOn, type OwnView, type ServiceView, slotViews } from './health.ts';
 
 const GOOD = 'aa';
 const BAD = 'bb';
@@ -43,4 +47,15 @@ test.each<[string, Partial<OwnView>]>([
   ['is another', { serial: 'DC-2' }],
 ])('the charger itself %s', (_, view) => {
   expect(healthyOn(GOOD, 'a', [service], [{ ...own, ...view }])).toEqual([]);
+});
+
+test('a charger that nothing ever happened to has a view of its own, without anything proved', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'tg-health-'));
+  const slots = path.join(folder, 'DC-1', 'slots');
+  await mkdir(slots, { recursive: true });
+  await provisionSlots(slots, { sha256: GOOD, version: '1.0.0', securityVersion: 1 });
+  expect(await slotViews(folder)).toEqual([
+    { serial: 'DC-1', running: GOOD, committed: null, settled: true },
+  ]);
+  await rm(folder, { recursive: true });
 });

@@ -74,18 +74,19 @@ export async function slotViews(folder: string): Promise<OwnView[]> {
   );
 }
 
-/** @param state the charger's state folder */
+/** @param state the charger's state folder; one that nothing ever happened to has nothing to remember */
 export async function ownView(
   serial: string,
   state: string,
   installer: Pick<Installer, 'status'>,
 ): Promise<OwnView> {
-  const { committed, job } = JSON.parse(await readFile(path.join(state, 'agent.json'), 'utf8')) as AgentState;
+  const memory = await readFile(path.join(state, 'agent.json'), 'utf8').catch(() => 'null');
+  const { committed, job } = (JSON.parse(memory) as AgentState | null) ?? { committed: null, job: null };
   const { booted, trial, activated } = await installer.status();
   return {
     serial,
     running: booted.image?.sha256 ?? null,
-    committed: committed.sha256,
+    committed: committed?.sha256 ?? null,
     settled: !trial && !activated && (job === null || ENDED.includes(job.phase)),
   };
 }

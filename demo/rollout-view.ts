@@ -17,6 +17,8 @@ export interface StepView {
 export interface RolloutView {
   id: string;
   status: string;
+  /** RFC 3339, of the fleet's clock. */
+  statusSince: string;
   waitingFor: 'approval' | 'gate' | null;
   current: number;
   steps: StepView[];

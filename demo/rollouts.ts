@@ -15,6 +15,9 @@ export interface RolloutEnd {
 
 const ENDS = new Set(['COMPLETED', 'ROLLED_BACK', 'CANCELLED']);
 const LOOK_MS = 400;
+const HOUR = 3_600_000;
+/** How long a person watches a pause, of the fleet's time. */
+const PAUSE_HOURS = 8;
 /** A minute of a service that is away is too much. */
 const TRIES = 150;
 
@@ -29,15 +32,15 @@ export async function createRollout(
 }
 
 /**
- * Follows a rollout to its end; bob approves whatever waits for a person.
- * @param mayPause harm is to be expected: evidence that still hangs on one charger pauses, and halts when others bear it out.
+ * Follows a rollout to its end; bob approves whatever waits for a person. Evidence that hangs on one charger pauses, and halts when
+ * others bear it out: a person who waits that long and sees nothing more lets the rollout go on.
  */
 export async function follow(
   id: string,
-  mayPause: boolean,
   service: ServiceClient,
   { people, clock, screen, signal }: Pick<Stage, 'people' | 'clock' | 'screen' | 'signal'>,
 ): Promise<RolloutEnd> {
+  let told = '';
   for (;;) {
     signal.throwIfAborted();
     const view = await ask(() => service.get<RolloutView>(`/rollouts/${id}`), signal);
@@ -49,26 +52,37 @@ export async function follow(
     if (view.waitingFor !== null) {
       const what =
         view.waitingFor === 'gate' ? `the gate after ${view.steps[view.current]?.name}` : 'the plan';
-      await approve(people, id, `looked at ${what}`);
+      await unlessDone(people.as('bob', 'rollout', 'approve', id, '--reason', `looked at ${what}`));
       screen.say(`  bob approves ${what}.`);
     }
-    if (view.status === 'PAUSED' && !mayPause)
-      throw new Error(`The rollout was paused: ${view.pausedBecause}`);
+    const why = whyItStands(view);
+    if (why !== told && why !== '') screen.say(`  ${why}`);
+    told = why;
+    if (view.status === 'PAUSED' && clock.now() - Date.parse(view.statusSince) > PAUSE_HOURS * HOUR) {
+      const reason = 'watched it, and nothing more came';
+      await unlessDone(people.as('alice', 'rollout', 'resume', id, '--reason', reason));
+      screen.say('  alice watched it, nothing more came: she lets it go on.');
+    }
     await delay(LOOK_MS, undefined, { signal });
   }
 }
 
-/** An approval whose answer was lost with the service counts all the same. */
-async function approve(people: People, id: string, reason: string): Promise<void> {
+function whyItStands({ status, pausedBecause, evidence }: RolloutView): string {
+  if (status === 'PAUSED') return `paused: ${pausedBecause}`;
+  return evidence === null ? '' : `halted: ${evidence.sentence}`;
+}
+
+/** What was done although its answer was lost with the service, or came too late, counts all the same. */
+async function unlessDone(act: Promise<unknown>): Promise<void> {
   try {
-    await people.as('bob', 'rollout', 'approve', id, '--reason', reason);
+    await act;
   } catch (error) {
     const done = error instanceof DemoCommandError && DONE_ALREADY.includes(error.code);
     if (!done) throw error;
   }
 }
 
-const DONE_ALREADY = ['ALREADY_APPROVED', 'NOTHING_TO_APPROVE'];
+const DONE_ALREADY = ['ALREADY_APPROVED', 'NOTHING_TO_APPROVE', 'WRONG_STATUS'];
 
 const STATUSES = new Set(
   'AWAITING_APPROVAL SCHEDULED RUNNING PAUSED COMPLETED HALTED ROLLING_BACK ROLLED_BACK CANCELLED'.split(' '),
