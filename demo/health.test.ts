@@ -5,8 +5,8 @@ import { provisionSlots } from '@tidegate/client-sdk/install';
 import { expect, test } from 'vitest';
 import { healthyOn, type OwnView, type ServiceView, slotViews } from './health.ts';
 
-const GOOD = 'aa';
-const BAD = 'bb';
+const GOOD = 'a'.repeat(64);
+const BAD = 'b'.repeat(64);
 
 const service: ServiceView = {
   serial: 'DC-1',
