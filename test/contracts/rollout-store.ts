@@ -204,6 +204,41 @@ export function rolloutStoreContract(
       expect((await serials(0)).length).toBe(6);
     });
 
+    test('an effect that another worker has carried out is not carried out again, whatever has happened since', async () => {
+      await draw(0);
+      await commit({ rollout: { ...rollout, status: 'HALTED' }, effects: [{ kind: 'withdraw' }] });
+      const [withdraw] = await store.pending(ref);
+      await perform();
+      // People send it forward, its step opens again, and a worker that had read the withdrawal before comes to it late.
+      await commit({ rollout, effects: [{ kind: 'draw', step: 0 }] });
+      await perform();
+      await store.perform(ref, withdraw?.id ?? '', NOW);
+      expect((await store.observe(rollout, NOW)).steps[0]?.counts).toEqual({ PENDING: 6 });
+    });
+
+    test('a step that opens again wants what was withdrawn from those before it too', async () => {
+      await draw(0, 1);
+      await commit({ rollout: { ...rollout, status: 'HALTED' }, effects: [{ kind: 'withdraw' }] });
+      await perform();
+      await commit({ rollout: { ...rollout, current: 1 }, effects: [{ kind: 'draw', step: 1 }] });
+      await perform();
+      const { steps } = await store.observe(rollout, NOW);
+      expect(steps.map(({ counts }) => counts)).toEqual([{ PENDING: 6 }, { PENDING: 10 }, {}]);
+    });
+
+    test('where all that a step drew were skipped, others take their places', async () => {
+      await draw(0);
+      const skipped = await serials(0);
+      for (const serial of skipped) {
+        await harness.apply(ref, serial, { kind: 'skip', code: 'X', detail: '' }, NOW);
+      }
+      await draw(0);
+      const members = (await serials(0)).filter((serial) => !skipped.includes(serial));
+      expect(members.length).toBe(6);
+      await draw(0);
+      expect((await serials(0)).length).toBe(12);
+    });
+
     test('draws every step in its size, each charger once, the same in every store', async () => {
       await draw(0, 1, 2);
       const sizes = [await serials(0), await serials(1), await serials(2)];
@@ -252,6 +287,21 @@ export function rolloutStoreContract(
         state: 'SKIPPED',
         code: ALREADY_ON_RELEASE,
       });
+    });
+
+    test('who is busy elsewhere leaves no gap: the other strata fill the step', async () => {
+      const whole = running(rolloutOf('r-20261122-bbbbbb', chargers.length));
+      const other = { ...whole, steps: whole.steps.map((step) => ({ ...step, size: 40 })) };
+      const otherRef = { organisation: ORGANISATION, id: other.id };
+      await harness.create(other, null);
+      const effects = [{ kind: 'draw' as const, step: 0 }];
+      await store.commit({ rollout: other, revision: 1, effects, audit: [], due: null });
+      for (const { id } of await store.pending(otherRef)) await store.perform(otherRef, id, NOW);
+      for (const { serial } of chargers.filter(({ hardware }) => hardware === 'r1')) {
+        await harness.apply(otherRef, serial, { kind: 'skip', code: 'X', detail: '' }, NOW);
+      }
+      await draw(0, 1);
+      expect([(await serials(0)).length, (await serials(1)).length]).toEqual([6, 10]);
     });
 
     test('a rollout that was halted meanwhile draws nobody', async () => {
@@ -399,6 +449,56 @@ export function rolloutStoreContract(
       await commit({ effects: [{ kind: 'rollBack' }] });
       await perform();
       expect(await harness.assignment(ref, serial)).toMatchObject({ state: 'ROLLING_BACK', fallback: LOWER });
+    });
+
+    test('one that fell silent after it was activated is sent back as well, whatever it ran when it was last heard', async () => {
+      await draw(0);
+      const [silent] = (await serials(0)) as [string];
+      await harness.apply(ref, silent, { kind: 'offered', deadlineAt: NOW }, NOW);
+      await harness.apply(ref, silent, { kind: 'activated' }, NOW);
+      await store.expire(ref, NOW);
+      expect(await stateOf(silent)).toBe('LOST');
+      await commit({ rollout: { ...rollout, status: 'ROLLING_BACK' }, effects: [{ kind: 'rollBack' }] });
+      await perform();
+      expect(await stateOf(silent)).toBe('ROLLING_BACK');
+      // On its way back it is busy, and no other rollout draws it.
+      const other = running(rolloutOf('r-20261122-bbbbbb', chargers.length));
+      const otherRef = { organisation: ORGANISATION, id: other.id };
+      const whole = { ...other, steps: other.steps.map((step) => ({ ...step, size: 40 })) };
+      await harness.create(whole, null);
+      const effects = [{ kind: 'draw' as const, step: 0 }];
+      await store.commit({ rollout: whole, revision: 1, effects, audit: [], due: null });
+      for (const { id } of await store.pending(otherRef)) await store.perform(otherRef, id, NOW);
+      expect(await harness.assignment(otherRef, silent)).toBeUndefined();
+    });
+
+    test('one taken for failed that runs the release and has no way back is listed as what it is, on the release', async () => {
+      await start([]);
+      await draw(0);
+      const [serial] = (await serials(0)) as [string];
+      await harness.apply(ref, serial, { kind: 'offered', deadlineAt: NOW + HOUR }, NOW);
+      await harness.apply(ref, serial, { kind: 'progress', leg: 'forward', progress: 'FAILED' }, NOW);
+      await harness.setRunning(serial, NEW);
+      await commit({ rollout: { ...rollout, status: 'ROLLING_BACK' }, effects: [{ kind: 'rollBack' }] });
+      await perform();
+      expect(await harness.assignment(ref, serial)).toMatchObject({ state: 'HEALTHY', code: NO_FALLBACK });
+      expect((await store.observe(rollout, NOW)).withoutFallback).toBe(1);
+    });
+
+    test('whom an earlier rollout of the release brought there is taken back with the rest', async () => {
+      const [serial = ''] = chargers.map((each) => each.serial);
+      const earlier = running({ ...rolloutOf('r-20261122-bbbbbb', chargers.length), createdAt: NOW - 1 });
+      const earlierRef = { organisation: ORGANISATION, id: earlier.id };
+      const whole = { ...earlier, steps: earlier.steps.map((step) => ({ ...step, size: 40 })) };
+      await harness.create(whole, null);
+      const effects = [{ kind: 'draw' as const, step: 0 }];
+      await store.commit({ rollout: whole, revision: 1, effects, audit: [], due: null });
+      for (const { id } of await store.pending(earlierRef)) await store.perform(earlierRef, id, NOW);
+      await harness.apply(earlierRef, serial, { kind: 'activated' }, NOW);
+      await harness.setRunning(serial, NEW);
+      await commit({ rollout: { ...rollout, status: 'ROLLING_BACK' }, effects: [{ kind: 'rollBack' }] });
+      await perform();
+      expect(await stateOf(serial)).toBe('ROLLING_BACK');
     });
 
     test('a charger taken for failed that runs the release is sent back as well', async () => {
