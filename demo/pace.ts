@@ -3,8 +3,10 @@
  * service away, each second of work would cost the fleet hours of silence that production never sees. So the clock waits; the rules stay.
  */
 
-/** Halvings of the speed at most: at 3,600 fleet seconds a second, still a fleet minute. */
-export const SLOWEST = 6;
+/** Halvings of the speed while the service is away: at 3,600 fleet seconds a second, a fleet minute is left. */
+export const AWAY = 6;
+/** Halvings at most while the fleet is late. A charger that sleeps until its next poll sleeps longer on a slower clock, so more would not help. */
+export const LATE = 3;
 /** Share of the chargers that may be busy with a download or a boot, or broken: nobody waits for them. */
 const STRAGGLERS = 0.05;
 
@@ -15,8 +17,8 @@ const STRAGGLERS = 0.05;
  * @returns halvings from now on: one more or less with each look, all of them while the service is away
  */
 export function nextPace(halvings: number, silence: number | undefined, tolerance: number): number {
-  if (silence === undefined) return SLOWEST;
-  if (silence > tolerance) return Math.min(SLOWEST, halvings + 1);
+  if (silence === undefined) return AWAY;
+  if (silence > tolerance) return halvings + Math.sign(LATE - halvings);
   return silence < tolerance / 2 ? Math.max(0, halvings - 1) : halvings;
 }
 
