@@ -27,9 +27,44 @@ function resumed(rollout: Rollout, hours: number): Rollout {
   return must(rollout, { kind: 'resume', by: 'bob', reason: 'seen' }, hours * HOUR).rollout;
 }
 
+/** All of the canary have the release, so that nobody else can bear anything out. */
+function soaking(): Rollout {
+  const rollout = running();
+  return {
+    ...rollout,
+    steps: rollout.steps.map((step, i) => (i === 0 ? { ...step, status: 'SOAKING' } : step)),
+  };
+}
+
+describe('evidence that hangs on one charger while its step is still filling', () => {
+  const two = { steps: [{ counts: { HEALTHY: 2, WAITING_WINDOW: 2 }, treatedChargerHours: 4 }] };
+  const filling = (rollout: Rollout, hours: number, faults: readonly number[]) =>
+    must(rollout, { kind: 'tick', observation: told(faults, hours, two.steps) }, hours * HOUR);
+
+  it('is told once, and does not keep out the chargers that could bear it out', () => {
+    const first = filling(running(), 4, [8, 1]);
+    expect(first.rollout.status).toBe('RUNNING');
+    expect(first.notes).toEqual([expect.stringContaining('C-0 at site-0')]);
+    const second = filling(first.rollout, 5, [8, 1]);
+    expect([second.rollout, second.notes]).toEqual([first.rollout, []]);
+    expect(filling(second.rollout, 8, [8, 6, 6, 6]).rollout).toMatchObject({
+      status: 'HALTED',
+      rollBackNext: true,
+    });
+  });
+
+  it('pauses all the same once the step is full and nobody bore it out', () => {
+    const first = filling(running(), 4, [8, 0.25]);
+    const full = [{ counts: { HEALTHY: 4 }, treatedChargerHours: 16 }];
+    const soaks = must(first.rollout, { kind: 'tick', observation: told(LIAR, 5, full) }, 5 * HOUR);
+    expect(soaks.rollout.steps[0]?.status).toBe('SOAKING');
+    expect(look(soaks.rollout, 6).rollout).toMatchObject({ status: 'PAUSED', evidence: null });
+  });
+});
+
 describe('evidence that hangs on one charger', () => {
   it('pauses once, names it, and takes nothing back', () => {
-    const paused = look(running(), 6);
+    const paused = look(soaking(), 6);
     expect(paused.rollout).toMatchObject({ status: 'PAUSED', evidence: null });
     expect(paused.rollout.pausedBecause).toContain('C-0 at site-0');
     expect(paused.effects).toEqual([]);
@@ -40,7 +75,7 @@ describe('evidence that hangs on one charger', () => {
   });
 
   it('pauses for another one, and halts when the others bear it out', () => {
-    const again = resumed(look(running(), 6).rollout, 6);
+    const again = resumed(look(soaking(), 6).rollout, 6);
     const second = look(again, 20, [4, 4, 0.25, 0.25, 0.25]);
     expect(second.rollout.pausedBecause).toContain('C-1 at site-1');
     const harm = look(second.rollout, 30, [4, 4, 2, 2, 2, 2]);
@@ -49,7 +84,7 @@ describe('evidence that hangs on one charger', () => {
   });
 
   it('halts from the pause, without a person, when the others bear it out', () => {
-    const paused = look(running(), 6).rollout;
+    const paused = look(soaking(), 6).rollout;
     expect(look(paused, 12, [4, 2, 2, 2]).rollout).toMatchObject({
       status: 'HALTED',
       evidence: { kind: 'detector', signal: 'fault', behind: { others: { chargers: 3, sites: 3 } } },

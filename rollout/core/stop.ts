@@ -53,8 +53,8 @@ function byHardEvents(rollout: Rollout, { hard }: Observation, now: number): Evi
 }
 
 /**
- * Pauses on one charger's hard event, on evidence of the detector that hangs on one charger, and on more failures than the plan tolerates in the
- * current step. While paused, it goes on taking note of worse figures, so that whoever resumes has seen them. Null when there is nothing new.
+ * Pauses on one charger's hard event, on evidence of the detector that hangs on one charger once its step is full, and on more failures than
+ * the plan tolerates in the current step. While paused, it goes on taking note of worse figures, so that whoever resumes has seen them. Null when there is nothing new.
  */
 export function reasonToPause(
   rollout: Rollout,
@@ -62,15 +62,18 @@ export function reasonToPause(
   judgement: Judgement,
   now: number,
 ): Decision | null {
-  const hanging = newlyHanging(rollout, judgement);
-  if (rollout.status === 'COMPLETED') return hanging === null ? null : noticeOnly(rollout, hanging);
+  if (rollout.status === 'COMPLETED') return afterwards(rollout, newlyHanging(rollout, judgement));
+  // A pause would keep out the very chargers that could bear the evidence out, or not: a bad release would stay on the first two that took it.
+  // The step cannot pass meanwhile: once it is full and soaks, the same evidence pauses.
+  const filling = currentStep(rollout)?.status === 'OPEN';
+  const hanging = filling ? null : newlyHanging(rollout, judgement);
   const counts = observation.steps[rollout.current]?.counts ?? {};
   const failed = (counts.FAILED ?? 0) + (counts.LOST ?? 0);
   const size = membersOf(counts);
   const tooMany = failed > Math.max(tolerated(rollout, size), rollout.noticed.failed);
   const hardChargers = observation.hard.chargers;
   const hard = hardChargers > rollout.noticed.hardChargers;
-  if (!tooMany && !hard && hanging === null) return null;
+  if (!tooMany && !hard && hanging === null) return filling ? told(rollout, judgement) : null;
   const reasons = [
     ...(hard
       ? [`${hardChargers} charger(s) on the release reported ${observation.hard.code ?? 'a hard event'}.`]
@@ -111,9 +114,23 @@ function withHanging({ noticed }: Rollout, found: Found): Rollout['noticed'] {
 }
 
 /** There is nothing left to pause. */
-function noticeOnly(rollout: Rollout, found: Found): Decision {
-  const note = `Noticed: ${hangingSentence(found, rollout.release.version)}`;
-  return accepted({ ...rollout, noticed: withHanging(rollout, found) }, [], [note]);
+function afterwards(rollout: Rollout, found: Found | null): Decision | null {
+  if (found === null) return null;
+  return accepted({ ...rollout, noticed: withHanging(rollout, found) }, [], [noteOf(rollout, found)]);
+}
+
+/** Once for each charger. */
+function told(rollout: Rollout, judgement: Judgement): Decision | null {
+  if (rollout.status !== 'RUNNING' || judgement.kind !== 'hangs') return null;
+  const { told: before = [], chargers = [] } = rollout.noticed;
+  const now = hangsOn(judgement.found);
+  if (now.every((serial) => before.includes(serial) || chargers.includes(serial))) return null;
+  const noticed = { ...rollout.noticed, told: [...new Set([...before, ...now])] };
+  return accepted({ ...rollout, noticed }, [], [noteOf(rollout, judgement.found)]);
+}
+
+function noteOf(rollout: Rollout, found: Found): string {
+  return `Noticed: ${hangingSentence(found, rollout.release.version)}`;
 }
 
 /** Chargers that a step really has: fewer than planned when some were retired before the draw, or skipped. */

@@ -231,7 +231,9 @@ export interface Rollout {
     failed: number;
     /** Chargers that the detector's evidence hung on. */
     chargers?: string[];
-    /** Those of them that a person has resumed over: their events count no more. */
+    /** Chargers that it hung on while their step was still filling: told of once, and no reason to stop yet. */
+    told?: string[];
+    /** Those of `chargers` that a person has resumed over: their events count no more. */
     overlooked?: string[];
   };
   /** Evidence before this time was overruled by the approvals that sent a halted rollout forward. */

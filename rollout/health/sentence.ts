@@ -39,8 +39,8 @@ export function hangingSentence(found: Found, version: string): string {
     : `without it the odds reached ${amount(Math.exp(behind.lnMWithoutFirst))} to 1`;
   return (
     `${seen(verdict, version)} But ${first?.serial} at ${first?.site} had ${first?.events} of them, and ${weak}: ` +
-    'too little to take the release back, enough to stop. It goes back once others bear it out; if that charger is broken or not itself, ' +
-    'retire it and resume.'
+    'too little to take the release back, enough not to go beyond this step. It goes back once others bear it out; if that charger is broken ' +
+    'or not itself, retire it and resume.'
   );
 }
 

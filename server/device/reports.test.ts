@@ -17,6 +17,7 @@ import {
   act,
   addCharger,
   addChargers,
+  arrange,
   checkIn,
   checkInBody,
   confirm,
@@ -332,6 +333,9 @@ test('one stolen identity that invents faults of thirty kinds takes no release b
   for (const one of honest) await tellHalfDay(one, NEW, seldom);
   for (const one of others) await tellHalfDay(one, OLD, seldom);
   expect((await sums('fault')).treated).toEqual([48 + 3 * 2, 4 * 12 * 2]);
+  // While the step is filling it is told, and the others that could bear it out still come; once the step is full it pauses.
+  expect(await look()).toMatchObject({ status: 'RUNNING', noticed: { told: [liar.serial] } });
+  await arrange(fleet, id, {}, 'SOAKING');
   const paused = await look();
   expect(paused).toMatchObject({ status: 'PAUSED', evidence: null, noticed: { chargers: [liar.serial] } });
   expect(paused?.pausedBecause).toContain(`${liar.serial} at berlin had 48 of them`);

@@ -23,8 +23,13 @@ export async function awaitPredecessor(data: string, patienceMs: number = PATIEN
       return;
     }
     if (!asked && !(await isGuarded(pid))) {
-      process.kill(pid, 'SIGINT');
       asked = true;
+      try {
+        process.kill(pid, 'SIGINT');
+      } catch (error) {
+        // It ended this very moment, as it was to.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
     }
     if (Date.now() > until) {
       throw new DatabaseError('POSTGRES_IN_USE', `Process ${pid} serves ${data}.`);
