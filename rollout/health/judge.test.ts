@@ -151,7 +151,7 @@ describe('judge', () => {
       `"Chargers on 1.3.0 had 50 connector faults in 40 weighted connector-hours, where 13.6 were to be expected, 3.7 times as many: chargers without it had 100 in 400 at the same times. The odds against chance reached over a million to 1; 111 to 1 halts. They came from C-0, which had 20, and 3 others at 3 sites; without C-0 the odds still reached over a million to 1."`,
     );
     expect(hangingSentence(one.found, '1.3.0')).toMatchInlineSnapshot(
-      `"Chargers on 1.3.0 had 310 connector faults in 40 weighted connector-hours, where 37.3 were to be expected, 8.3 times as many: chargers without it had 100 in 400 at the same times. The odds against chance reached over a million to 1; 111 to 1 halts. But C-0 at site-0 had 300 of them, and without it the odds reached 1 to 1: too little to take the release back, enough to stop. It goes back once others bear it out; if that charger is broken or not itself, retire it and resume."`,
+      `"Chargers on 1.3.0 had 310 connector faults in 40 weighted connector-hours, where 37.3 were to be expected, 8.3 times as many: chargers without it had 100 in 400 at the same times. The odds against chance reached over a million to 1; 111 to 1 halts. But C-0 at site-0 had 300 of them, and without it the odds reached 1 to 1: too little to take the release back, enough not to go beyond this step. It goes back once others bear it out; if that charger is broken or not itself, retire it and resume."`,
     );
   });
 });
