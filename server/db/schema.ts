@@ -273,6 +273,8 @@ interface RepositoryTable {
   timestamp_version: number;
   timestamp_json: string;
   timestamp_expires_at: Date;
+  /** Of the `timestamp_json` before this one: what the store may still hold where a crash came between. */
+  previous_timestamp_sha256: Optional<string>;
   policy: Json<TrustPolicy>;
   /** Version by product role. */
   roles: Json<Record<string, number>>;

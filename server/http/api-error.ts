@@ -165,7 +165,12 @@ export const API_ERRORS = {
   WOULD_STRAND: {
     status: 409,
     advice:
-      'Chargers in the field could no longer verify what they run or fall back to. Keep what the problems list.',
+      'Chargers in the field would be left without a way on. Keep what the problems list, give those chargers a release to go to first, or let them go knowingly ("strand", --strand).',
+  },
+  REPOSITORY_FENCED: {
+    status: 503,
+    advice:
+      'Another service, with another database, has written into this store. Stop one of the two; this one publishes nothing meanwhile.',
   },
   // The service
   INTERNAL: {
@@ -192,6 +197,8 @@ export interface ApiErrorOptions {
   /** JSON pointer to the field at fault. */
   pointer?: string;
   problems?: FieldProblem[];
+  /** Further members of the problem, RFC 9457 §3.2. */
+  members?: Record<string, unknown>;
   /** Headers that belong to the answer, e.g. `Retry-After`. */
   headers?: Record<string, string>;
   cause?: unknown;
@@ -205,6 +212,7 @@ export class ApiError extends Error {
   readonly detail: string;
   readonly pointer: string | undefined;
   readonly problems: FieldProblem[] | undefined;
+  readonly members: Record<string, unknown>;
   readonly headers: Record<string, string>;
 
   /** @param detail what was seen, in a few words and without secrets; what to do follows from the code. */
@@ -215,6 +223,7 @@ export class ApiError extends Error {
     this.detail = detail;
     this.pointer = options.pointer;
     this.problems = options.problems;
+    this.members = options.members ?? {};
     this.headers = options.headers ?? {};
   }
 }

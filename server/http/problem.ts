@@ -17,6 +17,7 @@ export interface Problem {
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) {
     return {
+      ...error.members,
       ...problem(error.code, API_ERRORS[error.code].advice, error.status, error.detail),
       ...(error.pointer === undefined ? {} : { pointer: error.pointer }),
       ...(error.problems === undefined ? {} : { problems: error.problems }),

@@ -1,32 +1,29 @@
 /**
- * The repository as it would be after a publication. It is put together in memory and walked exactly as a charger walks it; only
- * what survives that is ever written.
+ * The repository as it would be after a publication. It is put together in memory, and what it changes is walked exactly as a charger
+ * walks it; only what survives that is ever written. Roles that it does not touch were walked when they were published.
  */
-import {
-  POLICY_TARGET,
-  SIGSTORE_ROOT_TARGET,
-  refusing,
-  type TrustPolicy,
-} from '@tidegate/client-sdk/protocol';
+import { POLICY_TARGET, SIGSTORE_ROOT_TARGET, type TrustPolicy } from '@tidegate/client-sdk/protocol';
 import { parsePolicy, TrustedSet } from '@tidegate/client-sdk/trust';
 import { LIFETIME_DAYS } from '@tidegate/signer/repository';
 import { ApiError } from '../http/index.ts';
 import { type Current, type Documents, sha256Of } from './current.ts';
+import { merge, type Merged } from './merge.ts';
 import { makeSnapshot, makeTimestamp, nextOnlineVersion, type OnlineDocument } from './online.ts';
 import type { Publication, PublishingDeps } from './types.ts';
+import { freeVersion } from './versions.ts';
 
-export interface Candidate {
-  /** New roots, oldest first. */
-  roots: { version: number; bytes: Buffer }[];
-  documents: Documents;
+export interface Candidate extends Pick<
+  Merged,
+  'roots' | 'documents' | 'changedRoles' | 'redelegated' | 'removed'
+> {
   versions: { root: number; targets: number; roles: Record<string, number> };
   snapshot: OnlineDocument;
   timestamp: OnlineDocument;
-  /** Trusts everything here; product roles included. */
+  /** Trusts everything that is new here. Of the product roles it holds the changed and the newly delegated ones only. */
   set: TrustedSet;
   policy: TrustPolicy;
-  /** Products whose role is another one than before. */
-  changedRoles: string[];
+  /** By product, the changed ones. */
+  newRoles: ReadonlyMap<string, { version: number; bytes: Buffer }>;
 }
 
 /**
@@ -35,18 +32,47 @@ export interface Candidate {
  * @throws Refusal whatever a charger would refuse · ApiError `ROLE_VERSION`, `LIFETIME_TOO_LONG`, `PRODUCT_UNKNOWN`, `METADATA_REFUSED`
  */
 export async function assemble(
-  deps: Pick<PublishingDeps, 'keys'>,
+  deps: Pick<PublishingDeps, 'keys' | 'blobs'>,
   current: Current | undefined,
   publication: Publication,
   now: number,
 ): Promise<Candidate | undefined> {
-  const next = merge(current, publication);
+  const next = await merge(deps, current, publication);
   if (next.unchanged) return undefined;
   const set = startSet(current, next.roots);
   requireOnlineKeys(set, deps.keys);
+  const online = await signOnline(deps, current, next, now);
+  set.updateTimestamp(online.timestamp.bytes, now);
+  set.updateSnapshot(online.snapshot.bytes, now);
+  set.updateTargets(next.documents.targets, now);
+  requireTrustFiles(set, next.documents);
+  walkProducts(set, next, now);
+  requireLifetimes(set, next.changedRoles, now);
+  const { roots, documents, changedRoles, redelegated, removed } = next;
+  return {
+    roots,
+    documents,
+    changedRoles,
+    redelegated,
+    removed,
+    ...online,
+    versions: { root: set.root.version, targets: set.targets.version, roles: versionsOf(set, next) },
+    set,
+    policy: parsePolicy(documents.policy),
+    newRoles: newRolesOf(set, next),
+  };
+}
+
+async function signOnline(
+  deps: Pick<PublishingDeps, 'keys' | 'blobs'>,
+  current: Current | undefined,
+  { documents, roles }: Merged,
+  now: number,
+): Promise<Pick<Candidate, 'snapshot' | 'timestamp'>> {
+  const version = nextOnlineVersion(current?.row.snapshot_version ?? 0, now);
   const snapshot = await makeSnapshot(
-    next.documents,
-    nextOnlineVersion(current?.row.snapshot_version ?? 0, now),
+    { targets: documents.targets, products: roles },
+    await freeVersion(deps, 'snapshot', version),
     deps.keys.snapshot,
     now,
   );
@@ -56,26 +82,7 @@ export async function assemble(
     deps.keys.timestamp,
     now,
   );
-  set.updateTimestamp(timestamp.bytes, now);
-  set.updateSnapshot(snapshot.bytes, now);
-  set.updateTargets(next.documents.targets, now);
-  requireTrustFiles(set, next.documents);
-  walkProducts(set, next.documents.roles, next.changedRoles, now);
-  requireLifetimes(set, next.changedRoles, now);
-  return {
-    roots: next.roots,
-    documents: next.documents,
-    versions: {
-      root: set.root.version,
-      targets: set.targets.version,
-      roles: Object.fromEntries([...next.documents.roles.keys()].map((p) => [p, set.productRole(p).version])),
-    },
-    snapshot,
-    timestamp,
-    set,
-    policy: parsePolicy(next.documents.policy),
-    changedRoles: next.changedRoles,
-  };
+  return { snapshot, timestamp };
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -95,110 +102,6 @@ function requireLifetimes(set: TrustedSet, changedRoles: readonly string[], now:
     if (expires - now <= days * DAY_MS + SKEW_MS) continue;
     throw new ApiError('LIFETIME_TOO_LONG', `${role} would live until ${new Date(expires).toISOString()}.`);
   }
-}
-
-interface Merged {
-  roots: { version: number; bytes: Buffer }[];
-  documents: Documents;
-  changedRoles: string[];
-  unchanged: boolean;
-}
-
-/** Lays the publication over what is there. Every document is byte-identical to the published one, or exactly one version above. */
-function merge(current: Current | undefined, publication: Publication): Merged {
-  const before = current?.documents;
-  const roots = newRoots(before?.root, publication.roots);
-  const targets = successor('/targets', before?.targets, publication.targets);
-  const policy = replaced('/policy', before?.policy, publication.policy);
-  const sigstoreRoot = replaced('/sigstoreRoot', before?.sigstoreRoot, publication.sigstoreRoot);
-  const roles = new Map(before?.roles);
-  const changedRoles: string[] = [];
-  for (const [product, text] of Object.entries(publication.products)) {
-    const bytes = successor(`/products/${product}`, before?.roles.get(product), text);
-    if (bytes !== before?.roles.get(product)) changedRoles.push(product);
-    roles.set(product, bytes);
-  }
-  // A product that these targets no longer delegate to goes; what runs its images is named later.
-  const delegated = delegatedNames(targets);
-  for (const product of roles.keys()) {
-    if (delegated.includes(product)) continue;
-    if (changedRoles.includes(product)) {
-      throw new ApiError('PRODUCT_UNKNOWN', `The top-level targets do not delegate to ${product}.`, {
-        pointer: `/products/${product}`,
-      });
-    }
-    roles.delete(product);
-  }
-  const missing = delegated.find((product) => !roles.has(product));
-  if (missing !== undefined) {
-    throw new ApiError('METADATA_REFUSED', `The targets delegate to ${missing}, whose role is not here.`, {
-      pointer: `/products/${missing}`,
-    });
-  }
-  const root = roots.at(-1)?.bytes ?? before?.root ?? Buffer.alloc(0);
-  const unchanged =
-    roots.length === 0 &&
-    changedRoles.length === 0 &&
-    targets === before?.targets &&
-    policy === before.policy &&
-    sigstoreRoot === before.sigstoreRoot;
-  return { roots, changedRoles, unchanged, documents: { root, targets, policy, sigstoreRoot, roles } };
-}
-
-function newRoots(before: Buffer | undefined, texts: string[]): { version: number; bytes: Buffer }[] {
-  let last = before === undefined ? 0 : peekVersion(before);
-  const roots: { version: number; bytes: Buffer }[] = [];
-  for (const [i, text] of texts.entries()) {
-    const bytes = Buffer.from(text);
-    if (before?.equals(bytes)) continue;
-    const version = peekVersion(bytes);
-    if (version !== last + 1) throw wrongVersion(`/roots/${i}`, version, last);
-    roots.push({ version, bytes });
-    last = version;
-  }
-  return roots;
-}
-
-function successor(pointer: string, before: Buffer | undefined, text: string | null): Buffer {
-  const bytes = replaced(pointer, before, text);
-  if (bytes === before) return bytes;
-  const version = peekVersion(bytes);
-  const last = before === undefined ? 0 : peekVersion(before);
-  if (version !== last + 1) throw wrongVersion(pointer, version, last);
-  return bytes;
-}
-
-function replaced(pointer: string, before: Buffer | undefined, text: string | null): Buffer {
-  if (text !== null) {
-    const bytes = Buffer.from(text);
-    return before?.equals(bytes) ? before : bytes;
-  }
-  if (before === undefined) {
-    throw new ApiError('METADATA_REFUSED', 'The first publication needs every document.', { pointer });
-  }
-  return before;
-}
-
-function wrongVersion(pointer: string, version: number, last: number): ApiError {
-  return new ApiError('ROLE_VERSION', `Version ${version} after ${last}.`, { pointer });
-}
-
-/** Reads the version before anything is verified, only to compare it. */
-function peekVersion(bytes: Buffer): number {
-  return refusing('METADATA_MALFORMED', 'No version', () => {
-    const { signed } = JSON.parse(bytes.toString('utf8')) as { signed: { version: unknown } };
-    if (!Number.isSafeInteger(signed.version)) throw new TypeError('version');
-    return signed.version as number;
-  });
-}
-
-function delegatedNames(targets: Buffer): string[] {
-  return refusing('METADATA_MALFORMED', 'Delegations', () => {
-    const { signed } = JSON.parse(targets.toString('utf8')) as {
-      signed: { delegations?: { roles: { name: string }[] } };
-    };
-    return (signed.delegations?.roles ?? []).map(({ name }) => name);
-  });
 }
 
 function startSet(current: Current | undefined, roots: { bytes: Buffer }[]): TrustedSet {
@@ -235,13 +138,26 @@ function requireTrustFiles(set: TrustedSet, documents: Documents): void {
  * An unchanged role may have expired meanwhile; that is not this publication's doing, and must not keep others from being published.
  * So only changed roles are judged by the time.
  */
-function walkProducts(
-  set: TrustedSet,
-  roles: ReadonlyMap<string, Buffer>,
-  changed: readonly string[],
-  now: number,
-): void {
-  for (const [product, bytes] of roles) {
-    set.updateProductRole(product, bytes, changed.includes(product) ? now : 0);
+function walkProducts(set: TrustedSet, { roles, changedRoles }: Merged, now: number): void {
+  for (const [product, role] of roles) {
+    if (!(role instanceof Uint8Array)) continue;
+    set.updateProductRole(product, role, changedRoles.includes(product) ? now : 0);
   }
+}
+
+function versionsOf(set: TrustedSet, { roles }: Merged): Record<string, number> {
+  const versions = [...roles].map(([product, role]) => [
+    product,
+    role instanceof Uint8Array ? set.productRole(product).version : role.version,
+  ]);
+  return Object.fromEntries(versions) as Record<string, number>;
+}
+
+function newRolesOf(set: TrustedSet, { roles, changedRoles }: Merged): Candidate['newRoles'] {
+  const found = new Map<string, { version: number; bytes: Buffer }>();
+  for (const product of changedRoles) {
+    const bytes = roles.get(product);
+    if (bytes instanceof Uint8Array) found.set(product, { version: set.productRole(product).version, bytes });
+  }
+  return found;
 }

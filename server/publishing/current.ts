@@ -3,24 +3,31 @@ import { createHash } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import { sql } from 'kysely';
 import { POLICY_TARGET, SIGSTORE_ROOT_TARGET } from '@tidegate/client-sdk/protocol';
-import { type BlobStore, metadataKey, targetKey } from '@tidegate/signer/repository';
+import {
+  type BlobStore,
+  type MetaFile,
+  type Metadata,
+  metadataKey,
+  type Snapshot,
+  targetKey,
+  type Targets,
+} from '@tidegate/signer/repository';
 import type { Database, Row } from '../db/index.ts';
 import type { PublishingDeps } from './types.ts';
 
-/** The documents that people sign, and the two files that their top-level targets list. */
+/** The documents that people sign, but for the product roles, and the two files that their top-level targets list. */
 export interface Documents {
   root: Buffer;
   targets: Buffer;
   policy: Buffer;
   sigstoreRoot: Buffer;
-  /** By product. */
-  roles: Map<string, Buffer>;
 }
 
 export interface Current {
   row: Row<'repository'>;
   documents: Documents;
-  snapshot: Buffer;
+  /** What the snapshot says of each product's role. The roles themselves are read only by those that need one. */
+  roles: ReadonlyMap<string, MetaFile>;
 }
 
 /** One publication or refresh of an organisation at a time, across all processes; the lock goes with the transaction. */
@@ -43,33 +50,32 @@ export async function loadRow(
     .executeTakeFirst();
 }
 
-export async function loadCurrent(deps: PublishingDeps, row: Row<'repository'>): Promise<Current> {
-  const metadata = (version: number, role: string) => readBlob(deps.blobs, metadataKey(role, version));
-  const targets = await metadata(row.targets_version, 'targets');
-  const roles = new Map<string, Buffer>();
-  for (const [product, version] of Object.entries(row.roles)) {
-    roles.set(product, await metadata(version, product));
-  }
-  return {
-    row,
-    snapshot: await metadata(row.snapshot_version, 'snapshot'),
-    documents: {
-      root: await metadata(row.root_version, 'root'),
-      targets,
-      roles,
-      policy: await readListed(deps.blobs, targets, POLICY_TARGET),
-      sigstoreRoot: await readListed(deps.blobs, targets, SIGSTORE_ROOT_TARGET),
-    },
-  };
+export async function loadCurrent(
+  { blobs }: Pick<PublishingDeps, 'blobs'>,
+  row: Row<'repository'>,
+): Promise<Current> {
+  const [root, targets, snapshot] = await Promise.all([
+    readBlob(blobs, metadataKey('root', row.root_version)),
+    readBlob(blobs, metadataKey('targets', row.targets_version)),
+    readBlob(blobs, metadataKey('snapshot', row.snapshot_version)),
+  ]);
+  const [policy, sigstoreRoot] = await Promise.all([
+    readListed(blobs, targets, POLICY_TARGET),
+    readListed(blobs, targets, SIGSTORE_ROOT_TARGET),
+  ]);
+  return { row, documents: { root, targets, policy, sigstoreRoot }, roles: rolesIn(snapshot) };
+}
+
+function rolesIn(snapshot: Buffer): Map<string, MetaFile> {
+  const { signed } = JSON.parse(snapshot.toString('utf8')) as Metadata<Snapshot>;
+  const files = Object.entries(signed.meta).filter(([file]) => file !== 'targets.json');
+  return new Map(files.map(([file, meta]) => [file.replace(/\.json$/, ''), meta]));
 }
 
 /** A file below `trust/`, under the name that these top-level targets give it. */
 async function readListed(blobs: BlobStore, targets: Buffer, path: string): Promise<Buffer> {
-  const { signed } = JSON.parse(targets.toString('utf8')) as {
-    signed: { targets: Record<string, { hashes: { sha256: string } }> };
-  };
-  const sha256 = signed.targets[path]?.hashes.sha256 ?? '';
-  return readBlob(blobs, targetKey(path, sha256));
+  const { signed } = JSON.parse(targets.toString('utf8')) as Metadata<Targets>;
+  return readBlob(blobs, targetKey(path, signed.targets[path]?.hashes.sha256 ?? ''));
 }
 
 /** Longest metadata document or bundle that is held in memory, in bytes. */
@@ -77,9 +83,14 @@ const DOCUMENT_LIMIT = 32 * 1024 * 1024;
 
 /** Reads a blob that the repository refers to; where it is missing, somebody has damaged the store. */
 export async function readBlob(blobs: BlobStore, key: string): Promise<Buffer> {
+  const bytes = await findBlob(blobs, key);
+  if (bytes === undefined) throw new Error(`The blob store has lost ${key}. Restore it from a backup.`);
+  return bytes;
+}
+
+export async function findBlob(blobs: BlobStore, key: string): Promise<Buffer | undefined> {
   const blob = await blobs.get(key);
-  if (blob === undefined) throw new Error(`The blob store has lost ${key}. Restore it from a backup.`);
-  return collect(blob.body, key);
+  return blob && collect(blob.body, key);
 }
 
 export async function collect(body: AsyncIterable<Buffer>, name: string): Promise<Buffer> {

@@ -15,7 +15,7 @@ import {
 import { attestProvenance } from '@tidegate/signer/attest';
 import { generateKey, hintOf, type PrivateKey } from '@tidegate/signer/keys';
 import {
-  addRelease,
+  addReleases,
   addSignature,
   addTarget,
   bump,
@@ -51,6 +51,7 @@ export class Desk {
   readonly deps: PublishingDeps;
   readonly folder: string;
   readonly clock: TestClock;
+  readonly products: readonly string[];
   readonly people = { root: keys(3), targets: keys(3), product: keys(2) };
   readonly build: PrivateKey = generateKey('ecdsa-sha2-nistp256');
   readonly director: PrivateKey = generateKey();
@@ -59,7 +60,8 @@ export class Desk {
   targets: Metadata<Targets>;
   roles = new Map<string, Metadata<Targets>>();
 
-  private constructor(db: Db, folder: string, organisation: string) {
+  private constructor(db: Db, folder: string, organisation: string, products: readonly string[]) {
+    this.products = products;
     const clock: TestClock = { time: START, now: () => clock.time, sleep: () => Promise.resolve() };
     this.clock = clock;
     this.folder = folder;
@@ -85,8 +87,8 @@ export class Desk {
     this.policy = this.firstPolicy();
   }
 
-  static async open(db: Db, organisation = 'acme'): Promise<Desk> {
-    const desk = new Desk(db, await mkdtemp(join(tmpdir(), 'tidegate-desk-')), organisation);
+  static async open(db: Db, organisation = 'acme', products: readonly string[] = [PRODUCT]): Promise<Desk> {
+    const desk = new Desk(db, await mkdtemp(join(tmpdir(), 'tidegate-desk-')), organisation, products);
     const role = topLevelRole(desk.root, 'root');
     for (const key of desk.people.root.slice(0, 2)) desk.root = await addSignature(desk.root, role, key);
     return desk;
@@ -115,7 +117,7 @@ export class Desk {
           keys: [{ keyId: this.director.keyId, publicKey: this.director.publicKey, state: 'active' }],
         },
       },
-      products: { [PRODUCT]: this.productPolicy() },
+      products: Object.fromEntries(this.products.map((product) => [product, this.productPolicy()])),
       denied: { digests: [], signers: [] },
     };
   }
@@ -126,13 +128,20 @@ export class Desk {
     return { builders: [builder], logs: 0, timestamps: 0, securityVersionCap: 100, emergencyFloor: 0 };
   }
 
-  /** The first publication: root, targets, policy and one product without a release. */
+  /** The first publication: root, targets, policy and each product without a release. */
   async bootstrap(): Promise<Published> {
-    this.targets = delegateProduct(this.targets, PRODUCT, { keys: this.people.product, threshold: 2 });
+    for (const product of this.products) this.delegate(product);
     const trust = await this.signTrust(this.policy, false);
-    const role = await this.signRole(newProductRole(this.clock.time));
-    this.roles.set(PRODUCT, role);
-    return this.send({ ...trust, roots: [text(this.root)], products: { [PRODUCT]: text(role) } });
+    for (const product of this.products) {
+      this.roles.set(product, await this.signRole(newProductRole(this.clock.time), 2, product));
+    }
+    const products = Object.fromEntries([...this.roles].map(([product, role]) => [product, text(role)]));
+    return this.send({ ...trust, roots: [text(this.root)], products });
+  }
+
+  /** Lets the desk's release engineers sign for the product; `signTrust` signs it. */
+  delegate(product: string): void {
+    this.targets = delegateProduct(this.targets, product, { keys: this.people.product, threshold: 2 });
   }
 
   /** Top-level targets that list this policy, signed. */
@@ -166,12 +175,14 @@ export class Desk {
       custom?: Partial<ReleaseTarget['custom']>;
       by?: PrivateKey;
       attested?: Partial<ExternalParameters>;
+      product?: string;
     } = {},
   ): Promise<Built> {
+    const { product = PRODUCT } = change;
     const image = randomBytes(change.size ?? 5000);
     const sha256 = digest(image);
-    const parameters = { product: PRODUCT, version, hardware: ['dc150-r2'], securityVersion: 1 };
-    const path = `${PRODUCT}/dc150-${version}.img`;
+    const parameters = { product, version, hardware: ['dc150-r2'], securityVersion: 1 };
+    const path = `${product}/dc150-${version}.img`;
     const bundle = Buffer.from(
       await attestProvenance({
         image: { name: path, sha256 },
@@ -194,21 +205,25 @@ export class Desk {
   }
 
   /** The next role that lists these too, signed by so many. */
-  async listReleases(built: Built[], signatures = 2): Promise<Metadata<Targets>> {
-    let role = this.role();
-    for (const { target } of built) role = addRelease(role, PRODUCT, target);
-    return this.signRole(bump(role, 'product', this.clock.time), signatures);
+  async listReleases(
+    built: Pick<Built, 'target'>[],
+    signatures = 2,
+    product = PRODUCT,
+  ): Promise<Metadata<Targets>> {
+    const targets = built.map(({ target }) => target);
+    const role = addReleases(this.role(product), product, targets);
+    return this.signRole(bump(role, 'product', this.clock.time), signatures, product);
   }
 
-  role(): Metadata<Targets> {
-    const role = this.roles.get(PRODUCT);
+  role(product = PRODUCT): Metadata<Targets> {
+    const role = this.roles.get(product);
     if (role === undefined) throw new Error('Not bootstrapped.');
     return role;
   }
 
-  async signRole(role: Metadata<Targets>, signatures = 2): Promise<Metadata<Targets>> {
+  async signRole(role: Metadata<Targets>, signatures = 2, product = PRODUCT): Promise<Metadata<Targets>> {
     let signed: Metadata<Targets> = { ...role, signatures: [] };
-    const who = productRole(this.targets, PRODUCT);
+    const who = productRole(this.targets, product);
     for (const key of this.people.product.slice(0, signatures)) signed = await addSignature(signed, who, key);
     return signed;
   }
@@ -226,9 +241,9 @@ export class Desk {
     return this.publishRole(await this.listReleases(built));
   }
 
-  async publishRole(role: Metadata<Targets>, strand: string[] = []): Promise<Published> {
-    const published = await this.send({ products: { [PRODUCT]: text(role) }, strand });
-    this.roles.set(PRODUCT, role);
+  async publishRole(role: Metadata<Targets>, strand: string[] = [], product = PRODUCT): Promise<Published> {
+    const published = await this.send({ products: { [product]: text(role) }, strand });
+    this.roles.set(product, role);
     return published;
   }
 

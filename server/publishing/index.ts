@@ -8,3 +8,4 @@ export { receiveUpload, sweepStaging, type Upload } from './staging.ts';
 export { publish } from './publish.ts';
 export type { Publication, Published, Publisher, PublishingDeps, UploadLimits } from './types.ts';
 export { roleExpiries, type RoleExpiry } from './expiry.ts';
+export { isFenced } from './fence.ts';

@@ -3,6 +3,7 @@ import { canonicalBytes } from '@tidegate/client-sdk/trust';
 import {
   bump,
   encode,
+  type MetaFile,
   type Metadata,
   newSnapshot,
   newTimestamp,
@@ -10,7 +11,6 @@ import {
   type Snapshot,
 } from '@tidegate/signer/repository';
 import type { Signer } from '@tidegate/signer/keys';
-import type { Documents } from './current.ts';
 
 export interface OnlineDocument {
   version: number;
@@ -28,12 +28,11 @@ export function nextOnlineVersion(last: number, now: number): number {
 }
 
 export function makeSnapshot(
-  documents: Pick<Documents, 'targets' | 'roles'>,
+  contents: { targets: Buffer; products: ReadonlyMap<string, Buffer | MetaFile> },
   version: number,
   signer: Signer,
   now: number,
 ): Promise<OnlineDocument> {
-  const contents = { targets: documents.targets, products: documents.roles };
   return signOnline(newSnapshot(contents, version, now), signer);
 }
 

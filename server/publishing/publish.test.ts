@@ -258,9 +258,12 @@ describe('nobody is stranded unnamed', () => {
     return desk.signRole({ ...role, signed: { ...role.signed, targets: Object.fromEntries(kept) } });
   }
 
-  test('a running image does not vanish', async () => {
-    const { two } = await fleetOnTwo();
-    await refused('WOULD_STRAND', async () => desk.publishRole(await without(two)));
+  test('a running image may be yanked as long as its chargers have somewhere to go, and not longer', async () => {
+    const { one, two } = await fleetOnTwo();
+    await refused('WOULD_STRAND', async () => desk.publishRole(await without(one, two)));
+    const published = await desk.publishRole(await without(two));
+    expect(published.yanked).toEqual([two]);
+    await refused('WOULD_STRAND', async () => desk.publishRole(await without(one)));
   });
 
   test('nor does a live fallback; an expired one may', async () => {
@@ -278,9 +281,16 @@ describe('nobody is stranded unnamed', () => {
     const trust = await desk.signTrust(policy);
     await refused('WOULD_STRAND', () => desk.send(trust));
     await expect(desk.send(trust)).rejects.toMatchObject({
-      problems: [{ code: 'BUILDER_REVOKED' }, { code: 'BUILDER_REVOKED' }],
+      problems: [{ code: 'NO_WAY_ON' }],
+      members: {
+        stranded: {
+          total: 1,
+          chargers: [{ runs: { path: two }, because: 'BUILDER_REVOKED', fallbacks: [one], serials: ['A1'] }],
+        },
+      },
     });
-    await expect(desk.send({ ...trust, strand: [one, two] })).resolves.toMatchObject({ changed: true });
+    await expect(desk.send({ ...trust, strand: [one] })).rejects.toMatchObject({ code: 'WOULD_STRAND' });
+    await expect(desk.send({ ...trust, strand: [two] })).resolves.toMatchObject({ changed: true });
   });
 });
 

@@ -5,19 +5,22 @@ import { type Database, inTransaction } from '../db/index.ts';
 import { ApiError } from '../http/index.ts';
 import { assemble, type Candidate } from './candidate.ts';
 import { type Current, loadCurrent, loadRow, lockRepository } from './current.ts';
+import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
+import { recordPublication } from './record.ts';
 import { type ReleaseChanges, reviewReleases } from './releases.ts';
 import { dropStaged } from './staging.ts';
 import { requireNobodyStranded } from './strand.ts';
 import { listedDigests } from './digests.ts';
 import type { Publication, Published, Publisher, PublishingDeps } from './types.ts';
-import { mirrorTimestamp, recordPublication, requireRootsUnseen, storeDocuments } from './write.ts';
+import { storeDocuments } from './write.ts';
 
 /**
  * One publication, whole or not at all.
  *
  * The commit of the database row that holds the new timestamp is the moment of change: before it, everything that was written
  * lies under names that nothing refers to; after it, `timestamp.json` follows, which the next start, refresh or publication writes
- * if a crash kept this one from it.
+ * if a crash kept this one from it. Nothing is ever written in the place of something else but `timestamp.json`, and that only where it is
+ * what this service has put there.
  *
  * @throws ApiError of this room's codes, Refusal where a charger would refuse; then nothing has changed, and what was uploaded for it is gone.
  */
@@ -28,7 +31,7 @@ export async function publish(
 ): Promise<Published> {
   try {
     const published = await inTransaction(deps.db, (trx) => publishLocked(deps, trx, publication, publisher));
-    await mirrorTimestamp(deps);
+    if (published.changed) await mirrorTimestamp(deps);
     await dropStaged(deps, listedDigests(publication));
     return published;
   } catch (error) {
@@ -49,17 +52,18 @@ async function publishLocked(
   const now = deps.clock.now();
   await lockRepository(trx, deps.organisation);
   const row = await loadRow(trx, deps.organisation);
+  const replaces = await settle(deps, row);
   const current = row === undefined ? undefined : await loadCurrent(deps, row);
   const candidate = await assemble(deps, current, publication, now);
   if (candidate === undefined) return unchanged(current);
   const changes = await reviewReleases(deps, trx, candidate);
   const stranded =
     current === undefined
-      ? []
+      ? undefined
       : await requireNobodyStranded(deps, trx, { current, candidate, changes }, publication.strand, now);
-  await requireRootsUnseen(deps, candidate);
-  await storeDocuments(deps, candidate, changes);
-  await recordPublication(deps, trx, { candidate, changes, publisher, at: new Date(now) });
+  await storeDocuments(deps, current, candidate, changes);
+  await requireSettled(deps, replaces);
+  await recordPublication(deps, trx, { current, candidate, changes, publisher, at: new Date(now) });
   const published = summary(candidate, changes);
   await appendAudit(
     trx,

@@ -1,10 +1,11 @@
 import type { Transaction } from 'kysely';
 import { LIFETIME_DAYS, metadataKey } from '@tidegate/signer/repository';
-import { type Database, inTransaction } from '../db/index.ts';
-import { loadRow, lockRepository, readBlob } from './current.ts';
+import { type Database, inTransaction, type Row } from '../db/index.ts';
+import { loadRow, lockRepository, readBlob, sha256Of } from './current.ts';
+import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
 import { makeTimestamp, nextOnlineVersion, type OnlineDocument, renewSnapshot } from './online.ts';
 import type { PublishingDeps } from './types.ts';
-import { mirrorTimestamp } from './write.ts';
+import { freeVersion } from './versions.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -16,7 +17,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  */
 export async function refreshOnline(deps: PublishingDeps): Promise<boolean> {
   const refreshed = await inTransaction(deps.db, (trx) => refreshLocked(deps, trx));
-  await mirrorTimestamp(deps);
+  if (refreshed) await mirrorTimestamp(deps);
   return refreshed;
 }
 
@@ -25,18 +26,20 @@ async function refreshLocked(deps: PublishingDeps, trx: Transaction<Database>): 
   const now = deps.clock.now();
   const row = await loadRow(trx, deps.organisation);
   if (row === undefined) return false;
+  const replaces = await settle(deps, row);
   const bytes = await readBlob(deps.blobs, metadataKey('snapshot', row.snapshot_version));
   let snapshot = { version: row.snapshot_version, bytes };
   const snapshotDue = isDue('snapshot', expiryIn(bytes), now);
   if (!snapshotDue && !isDue('timestamp', row.timestamp_expires_at.getTime(), now)) return false;
   if (snapshotDue) {
-    const version = nextOnlineVersion(row.snapshot_version, now);
-    snapshot = await renewSnapshot(bytes, version, deps.keys.snapshot, now);
-    await deps.blobs.put(metadataKey('snapshot', version), snapshot.bytes, { replace: 'any' });
+    const next = await freeVersion(deps, 'snapshot', nextOnlineVersion(row.snapshot_version, now));
+    snapshot = await renewSnapshot(bytes, next, deps.keys.snapshot, now);
+    await deps.blobs.put(metadataKey('snapshot', next), snapshot.bytes);
   }
   const version = nextOnlineVersion(row.timestamp_version, now);
   const timestamp = await makeTimestamp(snapshot.bytes, version, deps.keys.timestamp, now);
-  await record(deps, trx, snapshot.version, timestamp, now);
+  await requireSettled(deps, replaces);
+  await record(deps, trx, { row, snapshotVersion: snapshot.version, timestamp }, now);
   return true;
 }
 
@@ -52,10 +55,10 @@ function expiryIn(snapshot: Buffer): number {
 async function record(
   deps: PublishingDeps,
   trx: Transaction<Database>,
-  snapshotVersion: number,
-  timestamp: OnlineDocument,
+  signed: { row: Row<'repository'>; snapshotVersion: number; timestamp: OnlineDocument },
   now: number,
 ): Promise<void> {
+  const { row, snapshotVersion, timestamp } = signed;
   await trx
     .updateTable('repository')
     .set({
@@ -63,6 +66,7 @@ async function record(
       timestamp_version: timestamp.version,
       timestamp_json: timestamp.bytes.toString('utf8'),
       timestamp_expires_at: new Date(timestamp.expires),
+      previous_timestamp_sha256: sha256Of(Buffer.from(row.timestamp_json)),
       updated_at: new Date(now),
     })
     .where('organisation', '=', deps.organisation)

@@ -19,13 +19,7 @@ export interface ReleaseChanges {
   /** Listed before and not any more. */
   yanked: Row<'releases'>[];
   /** Staged files that the repository will refer to. */
-  promote: Blob[];
-}
-
-export interface Blob {
-  key: string;
-  sha256: string;
-  length: number;
+  promote: SideFile[];
 }
 
 /**
@@ -37,11 +31,7 @@ export async function reviewReleases(
   trx: Transaction<Database>,
   candidate: Candidate,
 ): Promise<ReleaseChanges> {
-  const known = await trx
-    .selectFrom('releases')
-    .selectAll()
-    .where('organisation', '=', deps.organisation)
-    .execute();
+  const known = await releasesOf(deps, trx, [...candidate.changedRoles, ...candidate.removed]);
   const changes: ReleaseChanges = { added: [], changed: [], yanked: [], promote: [] };
   for (const product of candidate.changedRoles) {
     sortTargets(product, candidate, known, changes);
@@ -53,6 +43,20 @@ export async function reviewReleases(
   }
   changes.yanked = known.filter((row) => row.yanked_at === null && !isListed(candidate, row));
   return changes;
+}
+
+export async function releasesOf(
+  { organisation }: Pick<PublishingDeps, 'organisation'>,
+  trx: Transaction<Database>,
+  products: readonly string[],
+): Promise<Row<'releases'>[]> {
+  if (products.length === 0) return [];
+  return trx
+    .selectFrom('releases')
+    .selectAll()
+    .where('organisation', '=', organisation)
+    .where('product', 'in', products)
+    .execute();
 }
 
 /** Tells new targets from known ones, and refuses a known one with other bytes. */
@@ -133,11 +137,11 @@ async function requireVerified(
   product: string,
   target: ReleaseTarget,
   candidate: Candidate,
-  promote: Blob[],
+  promote: SideFile[],
 ): Promise<void> {
   const { bundles, sbom } = target.custom;
   for (const file of [target, ...bundles, ...(sbom === null ? [] : [sbom])]) {
-    if (await requirePresent(deps, file)) promote.push(blobOf(file));
+    if (await requirePresent(deps, file)) promote.push(file);
   }
   verifyRelease({
     target,
@@ -165,11 +169,7 @@ async function readSideFile(deps: PublishingDeps, file: SideFile): Promise<Buffe
   return collect(readStaged(deps, file.sha256), file.path);
 }
 
-function blobOf({ path, sha256, length }: SideFile): Blob {
-  return { key: targetKey(path, sha256), sha256, length };
-}
-
 function isListed(candidate: Candidate, row: Row<'releases'>): boolean {
-  if (!candidate.documents.roles.has(row.product)) return false;
+  if (candidate.removed.includes(row.product)) return false;
   return candidate.set.productRole(row.product).targets.has(row.path);
 }

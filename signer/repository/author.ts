@@ -59,16 +59,21 @@ export function newProductRole(now: number): Metadata<Targets> {
 /**
  * What is current.
  * @param targets the top-level role as it is published.
- * @param products by product.
+ * @param products by product: the role, or what an earlier snapshot said of it.
  */
 export function newSnapshot(
-  contents: { targets: Uint8Array | Metadata<Targets>; products: ReadonlyMap<string, Uint8Array> },
+  contents: {
+    targets: Uint8Array | Metadata<Targets>;
+    products: ReadonlyMap<string, Uint8Array | MetaFile>;
+  },
   version: number,
   now: number,
 ): Metadata<Snapshot> {
   const targets = contents.targets instanceof Uint8Array ? contents.targets : encode(contents.targets);
   const meta: Record<string, MetaFile> = { 'targets.json': metaFileOf(targets) };
-  for (const [product, bytes] of contents.products) meta[`${product}.json`] = metaFileOf(bytes);
+  for (const [product, role] of contents.products) {
+    meta[`${product}.json`] = role instanceof Uint8Array ? metaFileOf(role) : role;
+  }
   return unsigned({ ...header('snapshot', 'snapshot', version, now), meta });
 }
 

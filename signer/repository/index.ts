@@ -4,7 +4,8 @@
  * - New documents: `newRoot`, `newTargets`, `newProductRole`, `newSnapshot`, `newTimestamp`, `bump`; life by `LIFETIME_DAYS`.
  * - Edits: `delegateProduct`, `addRelease(s)`, `addTarget`; reading: `productsOf`, `releasesOf`, `topLevelRole`, `productRole`.
  * - Signatures: `addSignature(metadata, role, signer)`, `signatureStatus`, `checkSigned`.
- * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`.
+ * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`,
+ *   and its parts for a writer with a record of its own: `settleTimestamp`, `putDocuments`, `putTimestamp`.
  * - The engineers' folder: `readWorkingCopy`, `writeDocument`, `writeTrustFile`; `publicationSteps(folder, published)` says what a service lacks.
  * - A release before its signatures: `proposeRelease`, `checkProposal`, `parseProposal`, `bundlesOf`.
  */
@@ -37,10 +38,15 @@ export { fileBlobs } from './file-blobs.ts';
 export { memoryBlobs } from './memory-blobs.ts';
 export {
   type Document,
+  type Documents,
+  type KnownTimestamp,
   metadataKey,
   type Publication,
   type PublishedFile,
   publishMetadata,
+  putDocuments,
+  putTimestamp,
+  settleTimestamp,
   targetKey,
   TIMESTAMP_KEY,
 } from './publish.ts';

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { type BlobStore, memoryBlobs, type Publication, publishMetadata } from './index.ts';
+import {
+  type BlobStore,
+  memoryBlobs,
+  type Publication,
+  publishMetadata,
+  putTimestamp,
+  TIMESTAMP_KEY,
+} from './index.ts';
 
 const text = (value: string) => Buffer.from(value);
 const digest = (value: string) => createHash('sha256').update(value).digest('hex');
@@ -36,8 +43,8 @@ const ORDER = [
   imageKey,
   'metadata/2.acme.dc150.json',
   'metadata/3.targets.json',
-  'metadata/1.root.json',
   'metadata/4.snapshot.json',
+  'metadata/1.root.json',
   'metadata/timestamp.json',
 ];
 
@@ -82,5 +89,20 @@ it('finds out that somebody else has published meanwhile', async () => {
     publication({ timestamp: { version, bytes: text(`timestamp ${version}`) }, replaces: first });
   await publishMetadata(blobs, next(6));
   await expect(publishMetadata(blobs, next(7))).rejects.toMatchObject({ code: 'BLOB_CHANGED' });
-  await expect(publishMetadata(blobs, publication())).rejects.toMatchObject({ code: 'BLOB_EXISTS' });
+  const other = publication({ timestamp: { version: 5, bytes: text('another first') } });
+  await expect(publishMetadata(blobs, other)).rejects.toMatchObject({ code: 'BLOB_CHANGED' });
+});
+
+it('takes a timestamp for its own that it put before the answer was lost', async () => {
+  const blobs = memoryBlobs();
+  const first = await publishMetadata(blobs, publication());
+  const deaf: BlobStore = {
+    ...blobs,
+    put: async (...args) => {
+      await blobs.put(...args);
+      return blobs.put(...args);
+    },
+  };
+  await expect(putTimestamp(deaf, text('timestamp 6'), first)).resolves.toBeDefined();
+  expect(await blobs.get(TIMESTAMP_KEY)).toBeDefined();
 });

@@ -1,5 +1,6 @@
 /** `npm run bench -- <name> [--json]`: runs one benchmark. With `--json` its figures are the last line. */
 import process from 'node:process';
+import { publish } from './publish.ts';
 import { upload } from './upload.ts';
 
 export interface Benchmark {
@@ -12,7 +13,7 @@ export interface Benchmark {
 /** By name, in the unit that the name says. */
 export type Figures = Record<string, number>;
 
-const BENCHMARKS: Record<string, Benchmark> = { upload };
+const BENCHMARKS: Record<string, Benchmark> = { upload, publish };
 
 async function main(args: string[]): Promise<number> {
   const json = args.includes('--json');
