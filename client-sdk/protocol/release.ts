@@ -50,6 +50,8 @@ export interface ReleaseTarget {
 
 /** in-toto Statement v1. https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md */
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
+/** And the one before it, which says the same by the same members: `cosign attest-blob` writes it still (3.1). */
+export const STATEMENT_TYPES = [STATEMENT_TYPE, 'https://in-toto.io/Statement/v0.1'] as const;
 /** SLSA Provenance v1. https://slsa.dev/spec/v1.0/provenance */
 export const PROVENANCE_TYPE = 'https://slsa.dev/provenance/v1';
 /** Build type of our statements: its external parameters are `ExternalParameters` below. */
@@ -67,7 +69,7 @@ export interface ExternalParameters {
 
 /** The attested statement: one subject (the image), SLSA provenance v1. */
 export interface ProvenanceStatement {
-  _type: typeof STATEMENT_TYPE;
+  _type: (typeof STATEMENT_TYPES)[number];
   subject: { name: string; digest: { sha256: string } }[];
   predicateType: typeof PROVENANCE_TYPE;
   predicate: {
@@ -91,7 +93,7 @@ export const SBOM_TYPES = [CYCLONEDX_TYPE, SPDX_TYPE] as const;
 
 /** The attested SBOM: one subject (the image), and the whole document as predicate. */
 export interface SbomStatement {
-  _type: typeof STATEMENT_TYPE;
+  _type: (typeof STATEMENT_TYPES)[number];
   subject: { name: string; digest: { sha256: string } }[];
   predicateType: (typeof SBOM_TYPES)[number];
   predicate: Record<string, unknown>;

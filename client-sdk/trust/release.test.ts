@@ -65,6 +65,12 @@ describe('a bundle by a key', () => {
     expectRefusal('BUNDLE_INVALID', () => verify(keyBundle(builder, said)));
   });
 
+  // As `cosign attest-blob` 3.1 writes it, members that are absent included.
+  it('may hold the statement before v1', () => {
+    const earlier = { ...statement(), _type: 'https://in-toto.io/Statement/v0.1' };
+    expect(verify(keyBundle(builder, earlier)).statement._type).toBe(earlier._type);
+  });
+
   it.each([
     ['another statement type', { _type: `${STATEMENT_TYPE}0` }],
     ['another predicate type', { predicateType: 'https://slsa.dev/provenance/v0.2' }],

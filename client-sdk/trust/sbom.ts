@@ -4,7 +4,7 @@ import {
   refusing,
   SBOM_TYPES,
   SHA256,
-  STATEMENT_TYPE,
+  STATEMENT_TYPES,
   type SbomStatement,
 } from '../protocol/index.ts';
 import { type BundleInput, verifyAttestation } from './bundle.ts';
@@ -15,7 +15,7 @@ export const MAX_SBOM_BYTES = 8 * 1024 * 1024;
 export const MAX_SBOM_BUNDLE_BYTES = 12 * 1024 * 1024;
 
 const statement = object({
-  _type: oneOf(STATEMENT_TYPE),
+  _type: oneOf(...STATEMENT_TYPES),
   subject: arrayOf(openObject({ name: text(256), digest: openObject({ sha256: text(64, SHA256) }) }), 1, 1),
   predicateType: oneOf(...SBOM_TYPES),
   predicate: openObject({}),

@@ -1,11 +1,11 @@
-/** The attested statement: an in-toto Statement v1 with SLSA Provenance v1 about exactly one image. Design §2, step 1. */
+/** The attested statement: an in-toto Statement with SLSA Provenance v1 about exactly one image. Design §2, step 1. */
 import {
   BUILD_TYPE,
   PRODUCT,
   PROVENANCE_TYPE,
   Refusal,
   SHA256,
-  STATEMENT_TYPE,
+  STATEMENT_TYPES,
   VERSION,
   type ProvenanceStatement,
 } from '../protocol/index.ts';
@@ -25,7 +25,7 @@ const externalParameters = object({
 });
 
 const statement = openObject({
-  _type: oneOf(STATEMENT_TYPE),
+  _type: oneOf(...STATEMENT_TYPES),
   subject: arrayOf(subject, 1, 1),
   predicateType: oneOf(PROVENANCE_TYPE),
   predicate: openObject({

@@ -10,13 +10,13 @@ export interface CertifiedKey {
   key: PrivateKey;
   /** The leaf alone, PEM: bundles of version 0.3 take the rest from the trusted root. */
   certificate: string;
-  /** The URI in its subject alternative name. */
-  identity: string;
+  /** What its subject alternative name says: the URI of a workflow, or the e-mail address of a person. */
+  identity: { kind: 'workflow' | 'person'; name: string };
 }
 
 /**
  * @param url Fulcio's base URL.
- * @throws AttestError `CERTIFICATE_WRONG`, `IDENTITY_UNUSABLE`, `SERVICE_*`.
+ * @throws AttestError `CERTIFICATE_WRONG`, `IDENTITY_UNUSABLE` for any other name, `SERVICE_*`.
  */
 export async function certify(url: string, identity: IdentityToken): Promise<CertifiedKey> {
   const key = generateKey('ecdsa-sha2-nistp256');
@@ -54,12 +54,15 @@ function leafOf(body: Buffer): X509Certificate {
   }
 }
 
-function identityOf(certificate: X509Certificate): string {
+function identityOf(certificate: X509Certificate): CertifiedKey['identity'] {
   // Node writes a name that could be mistaken for two in quotes, as JSON.
-  const [, plain, quoted] = /^URI:(?:([^",]+)|(".*"))$/.exec(certificate.subjectAltName ?? '') ?? [];
-  const name = quoted === undefined ? plain : text(JSON.parse(quoted));
-  if (name === undefined) {
+  const names = /^(URI|email):(?:([^",]+)|(".*"))$/.exec(certificate.subjectAltName ?? '');
+  if (names === null) {
     throw new AttestError('IDENTITY_UNUSABLE', certificate.subjectAltName?.slice(0, 200) ?? 'Nobody');
   }
-  return name;
+  const [, kind, plain, quoted] = names;
+  return {
+    kind: kind === 'URI' ? 'workflow' : 'person',
+    name: quoted === undefined ? text(plain) : text(JSON.parse(quoted)),
+  };
 }

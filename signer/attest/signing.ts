@@ -72,15 +72,23 @@ export function keySigning(signer: Signer, deployment?: Deployment): Signing {
 
 /**
  * Keyless: the identity's certificate from Fulcio, for a key that is never written anywhere. Sign within minutes.
+ * @param who a policy names workflows and nobody else: a person's signature is for other verifiers than a charger.
  * @throws AttestError
  */
-export async function identitySigning(identity: IdentityToken, deployment: Deployment): Promise<Signing> {
+export async function identitySigning(
+  identity: IdentityToken,
+  deployment: Deployment,
+  who: 'workflow' | 'anybody' = 'workflow',
+): Promise<Signing> {
   const { config, now, trustedRoot } = deployment;
   const [authority] = selectServices('Fulcio', config.authorities, [1], { kind: 'ANY' }, now);
   // A charger asks of an identity for a log, and for a time.
   if (config.logs.length === 0) throw new AttestError('SERVICE_NONE', 'Rekor: 0 of 1');
   const witnesses = witnessesOf(deployment, [1, 2]);
-  const { key, certificate, identity: name } = await certify(authority?.url ?? '', identity);
+  const { key, certificate, identity: certified } = await certify(authority?.url ?? '', identity);
+  const { kind, name } = certified;
+  // Before anything is in a log for ever.
+  if (kind === 'person' && who === 'workflow') throw new AttestError('IDENTITY_UNUSABLE', name.slice(0, 200));
   return {
     ...witnesses,
     name,

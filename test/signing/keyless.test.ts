@@ -157,9 +157,11 @@ describe('who is certified', () => {
     );
   });
 
-  it('signs the e-mail address of a token that has one, as Fulcio asks', async () => {
-    const claims = { email: 'ci@acme.example', email_verified: true };
-    expect((await byIdentity({}, claims)).name).toBe(IDENTITY);
+  it('refuses a person, whom no policy can name, before anything is in a log', async () => {
+    const token = parseToken(sigstore.token({ email: 'ann@acme.example', email_verified: true }), Date.now());
+    await expect(identitySigning(token, deployment())).rejects.toMatchObject({ code: 'IDENTITY_UNUSABLE' });
+    expect(sigstore.requests.at(-1)).toBe('POST /api/v2/signingCert');
+    expect((await identitySigning(token, deployment(), 'anybody')).name).toBe('ann@acme.example');
   });
 
   it('is found out where the certificate names another issuer than the token', async () => {

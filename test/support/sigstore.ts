@@ -22,9 +22,12 @@ import {
   tsaHandler,
 } from '@sigstore/mock';
 import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from '@tidegate/client-sdk/protocol';
+import { certifyPerson } from './person.ts';
 
 export const ISSUER = 'https://token.ci.example';
 export const IDENTITY = 'https://ci.example/acme/firmware/.ci/release.yml@refs/tags/v1.2.0';
+
+const NOBODY = { key: '', email: undefined };
 
 type Reply = { status: number; body: string | Uint8Array; headers?: Record<string, string> };
 type Handler = (body: Buffer, request: IncomingMessage) => Reply | Promise<Reply>;
@@ -72,7 +75,11 @@ export async function testSigstore(): Promise<TestSigstore> {
   const entries = new Map<string, unknown>();
   const routes: Record<string, Handler> = {
     '/api/v2/signingCert': async (body) => {
-      if (!sigstore.skipPossession) checkPossession(body);
+      const { key, email } = sigstore.skipPossession ? NOBODY : checkPossession(body);
+      if (email !== undefined) {
+        const certificate = await certifyPerson(ca, ctLog, clock, key, { email, issuer: ISSUER });
+        return json(200, { signedCertificateEmbeddedSct: { chain: { certificates: [certificate] } } });
+      }
       return replyOf(await fulcio.fn(body.toString()));
     },
     '/api/v1/log/entries': async (body) => {
@@ -271,7 +278,7 @@ function canonicalV2({ hashedRekordRequestV002: { digest, signature } }: Request
 }
 
 /** Fulcio, docs/security-model.md: the key in the request signed the token's subject. */
-function checkPossession(body: Buffer): void {
+function checkPossession(body: Buffer): { key: string; email: string | undefined } {
   const { credentials, publicKeyRequest } = JSON.parse(body.toString()) as {
     credentials: { oidcIdentityToken: string };
     publicKeyRequest: { publicKey: { content: string }; proofOfPossession: string };
@@ -279,8 +286,10 @@ function checkPossession(body: Buffer): void {
   const claims = JSON.parse(
     Buffer.from(credentials.oidcIdentityToken.split('.')[1] ?? '', 'base64url').toString(),
   ) as { email?: string; sub: string };
-  const key = createPublicKey(publicKeyRequest.publicKey.content);
-  checkSignature(key, Buffer.from(claims.email ?? claims.sub), publicKeyRequest.proofOfPossession);
+  const key = publicKeyRequest.publicKey.content;
+  const subject = Buffer.from(claims.email ?? claims.sub);
+  checkSignature(createPublicKey(key), subject, publicKeyRequest.proofOfPossession);
+  return { key, email: claims.email };
 }
 
 function checkSignature(key: KeyObject, message: Buffer, signature: string): void {

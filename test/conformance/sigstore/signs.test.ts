@@ -45,9 +45,9 @@ async function signed(): Promise<RawBundle> {
   return JSON.parse(await readFile(`${client.folder}/signed.json`, 'utf8')) as RawBundle;
 }
 
-function verified(bundle: RawBundle): Promise<number[]> {
+function verified(bundle: RawBundle, identity = IDENTITY): Promise<number[]> {
   const trustedRoot = Buffer.from(sigstore.trustedRoot);
-  return client.verify({ bundle, trustedRoot, identity: IDENTITY, issuer: ISSUER });
+  return client.verify({ bundle, trustedRoot, identity, issuer: ISSUER });
 }
 
 describe.each([
@@ -75,6 +75,15 @@ describe.each([
     expect(Buffer.from(bundle.dsseEnvelope!.payload, 'base64')).toEqual(file);
     expect(await verified(bundle), client.said).toEqual([0, 0]);
   });
+});
+
+// Outside suites sign with such tokens.
+it('signs as a person, who has an e-mail address and no URI', async () => {
+  const email = 'ann@acme.example';
+  const token = sigstore.token({ email, email_verified: true });
+  expect(await sign({ file: ARTIFACT, token }), client.said).toBe(0);
+  expect(await verified(await signed(), email), client.said).toEqual([0, 0]);
+  expect(await verified(await signed())).toEqual([1, 1]);
 });
 
 it.each([
