@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
+  type Refusal,
   STATEMENT_TYPE,
   type Builder,
   type KeyBuilder,
@@ -190,6 +191,25 @@ describe('a bundle with log entries, and one by a CI identity', () => {
     const bundle = await sigstore.bundle(statement(), { logs: [] });
     const lax = about({ builders: [identity], logs: 0, timestamps: 0 });
     expectRefusal('EVIDENCE_MISSING', () => verify(bundle, lax, root));
+  });
+
+  // Somebody who sets a private Sigstore up has to find out which of its parts the trusted root has wrong.
+  it('says which check failed, and lets nothing of the bundle onto the screen that is no text', async () => {
+    const bundle = JSON.parse((await sigstore.bundle(statement())).toString());
+    const [entry] = bundle.verificationMaterial.tlogEntries;
+    const whole = structuredClone(entry);
+    const said = () => {
+      try {
+        return void verify(Buffer.from(JSON.stringify(bundle)), keyless(), root);
+      } catch (error) {
+        return (error as Refusal).detail;
+      }
+    };
+    entry.kindVersion.kind = 'dsse\u001b[2J\n';
+    expect(said()).toMatch(/kind.*dsse\?\[2J\?/);
+    Object.assign(entry, structuredClone(whole), { integratedTime: '7' });
+    expect(said()).not.toBe(undefined);
+    expect(said()).not.toContain('kind');
   });
 
   it('refuses a certificate of another authority', async () => {

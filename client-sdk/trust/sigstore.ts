@@ -13,7 +13,7 @@ import {
   type TransparencyLogEntry,
 } from '@sigstore/bundle';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
-import { toTrustMaterial, Verifier } from '@sigstore/verify';
+import { toTrustMaterial, VerificationError, Verifier } from '@sigstore/verify';
 import type { KeyFinderFunc, SignedEntity, TrustMaterial } from '@sigstore/verify';
 import { refusing, Refusal } from '../protocol/index.ts';
 import { parseJson } from './shape.ts';
@@ -98,12 +98,24 @@ export function verifyEntity(entity: SignedEntity, trust: TrustMaterial, needed:
       timestampThreshold: needed.timestamps,
       ctlogThreshold: needed.ctlogs,
     });
-    const signer = signerOf(entity, verifier.verify(entity));
+    const signer = signerOf(entity, verified(verifier, entity));
     entity.tlogEntries.forEach(refuseOtherTree);
     return signer;
   });
   refuseTooLittleEvidence(entity, trust, needed);
   return signer;
+}
+
+/** The library's own words, which say which of the many checks it was: without them nobody finds a wrong trusted root. */
+function verified(verifier: Verifier, entity: SignedEntity): ReturnType<Verifier['verify']> {
+  try {
+    return verifier.verify(entity);
+  } catch (error) {
+    if (!(error instanceof VerificationError)) throw error;
+    // They repeat parts of the bundle.
+    const why = error.message.slice(0, 200).replaceAll(/[^\x20-\x7e]/g, '?');
+    throw new Refusal('BUNDLE_INVALID', `the bundle does not verify, ${why}`, { cause: error });
+  }
 }
 
 function signerOf({ key }: SignedEntity, { identity }: ReturnType<Verifier['verify']>): SigstoreSigner {

@@ -214,5 +214,10 @@ function workflowOf(identity: string): { workflow: string; ref: string } {
 
 function encoded(bundle: Parameters<typeof bundleToJSON>[0]): Uint8Array {
   if (bundle.mediaType !== BUNDLE_V03_MEDIA_TYPE) throw new TypeError(`a bundle of ${bundle.mediaType}`);
-  return Buffer.from(`${JSON.stringify(bundleToJSON(bundle))}\n`);
+  const written = bundleToJSON(bundle);
+  // The first entry of a log has no path. Protobuf leaves an empty list out, and sigstore-python wants one.
+  for (const { inclusionProof } of written.verificationMaterial.tlogEntries ?? []) {
+    if (inclusionProof !== undefined) inclusionProof.hashes ??= [];
+  }
+  return Buffer.from(`${JSON.stringify(written)}\n`);
 }

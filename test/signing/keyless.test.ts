@@ -70,7 +70,11 @@ describe.each([
     expect(identity?.subjectAlternativeName).toBe(IDENTITY);
     expect(json).toMatchObject({
       mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
-      verificationMaterial: { certificate: { rawBytes: expect.any(String) as string } },
+      verificationMaterial: {
+        certificate: { rawBytes: expect.any(String) as string },
+        // A list, also where nothing is in it.
+        tlogEntries: [{ inclusionProof: { hashes: expect.any(Array) as string[] } }],
+      },
     });
     const sigstoreRoot = sigstore.trustedRoot;
     const verified = verifyBundle({ bundle, sha256: SHA256, policy, product: PRODUCT, sigstoreRoot });
