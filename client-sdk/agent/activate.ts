@@ -1,11 +1,21 @@
 /** From a staged image to its trial boot: never during a session, never without a live confirmation of the service. */
 import { Refusal } from '../protocol/index.ts';
-import type { Directive } from '../protocol/index.ts';
+import type { Directive, RefusalCode } from '../protocol/index.ts';
 import { nonce } from './context.ts';
 import type { Context } from './context.ts';
 import type { Job } from './state.ts';
-import { admit } from './take.ts';
+import { admit, attested } from './take.ts';
 import { reboot } from './trial.ts';
+
+/** No builder vouches for the image any more, as far as the service has bundles to show. Whatever else happens may pass. */
+const SAYS_NO: ReadonlySet<string> = new Set<RefusalCode>([
+  'BUNDLE_INVALID',
+  'BUILDER_UNKNOWN',
+  'BUILDER_REVOKED',
+  'EVIDENCE_MISSING',
+  'STATEMENT_MISMATCH',
+  'DENIED',
+]);
 
 /**
  * Boots the staged image if nothing speaks against it now. Returns the refusal that leaves it staged, if there is one.
@@ -16,16 +26,19 @@ export async function activate(context: Context, job: Job): Promise<Refusal | un
   const { image } = job;
   if (!image || !trust.current) return undefined;
   // Staged may be days ago: denied, withdrawn from the role or below a new emergency floor by now?
-  admit(context, trust.current, job);
+  const target = admit(context, trust.current, job);
   if (await host.isCharging()) {
     await memory.apply({ type: 'waiting' });
     return undefined;
   }
   let directive: Directive;
   try {
+    // Its builder may be compromised or denied by now.
+    await attested(context, trust.current, target);
     directive = await confirm(context, job);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
+    if (SAYS_NO.has(error.code)) throw error;
     await memory.apply({ type: 'waiting' });
     return error;
   }

@@ -6,6 +6,7 @@ import { Refusal } from '../protocol/index.ts';
 import type { Directive, Envelope, TrustPolicy } from '../protocol/index.ts';
 import { directiveTime, verifyDirective } from '../trust/index.ts';
 import type { TimeKeeper } from './time-keeper.ts';
+import { earliestExpiry } from './trust-keeper.ts';
 import type { TrustHint, TrustKeeper } from './trust-keeper.ts';
 
 export interface Heard {
@@ -29,7 +30,7 @@ export class Listener {
 
   /** An answer to a check-in. @throws Refusal */
   async hear(envelope: Envelope, nonce: string, hint: TrustHint, last: Last): Promise<Heard> {
-    await this.#time.learn(await this.#signedTime(envelope, nonce, hint));
+    await this.#time.learn(await this.#signedTime(envelope, nonce, hint), this.#provenUntil());
     let distrust: Refusal | undefined;
     if (!this.#trust.isCurrent(hint, this.#time.now())) {
       try {
@@ -44,7 +45,8 @@ export class Listener {
 
   /** An answer to a confirmation, under what is trusted already. @throws Refusal */
   async hearConfirmation(envelope: Envelope, nonce: string, last: Last): Promise<Directive> {
-    await this.#time.learn(directiveTime(envelope, this.#context(this.#policy(), nonce)));
+    const signedTime = directiveTime(envelope, this.#context(this.#policy(), nonce));
+    await this.#time.learn(signedTime, this.#provenUntil());
     return this.#verify(envelope, nonce, last);
   }
 
@@ -56,8 +58,10 @@ export class Listener {
       return directiveTime(envelope, this.#context(policy, nonce));
     } catch (error) {
       const perhapsNewKey = error instanceof Refusal && error.code === 'DIRECTIVE_UNSIGNED';
-      if (!known || !perhapsNewKey || this.#trust.isCurrent(hint, this.#time.now())) throw error;
-      const fresh = await this.#trust.refresh(hint, this.#time.now());
+      // A clock that woke in 2106 must not keep the charger from the keys of today.
+      const time = this.#time.heard ? this.#time.now() : this.#time.floor;
+      if (!known || !perhapsNewKey || this.#trust.isCurrent(hint, time)) throw error;
+      const fresh = await this.#trust.refresh(hint, time);
       return directiveTime(envelope, this.#context(fresh.policy, nonce));
     }
   }
@@ -68,6 +72,11 @@ export class Listener {
       now: this.#time.now(),
       last: last ?? undefined,
     });
+  }
+
+  #provenUntil(): number {
+    const known = this.#trust.current;
+    return known ? earliestExpiry(known) : -Infinity;
   }
 
   #policy(): TrustPolicy {

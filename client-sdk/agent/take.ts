@@ -39,9 +39,8 @@ export async function take(
   signal: AbortSignal | undefined,
 ): Promise<StagedImage> {
   const target = admit(context, trust, job);
+  await attested(context, trust, target, signal);
   const { product } = context.identity;
-  const bundles = await fetchBundles(context, target.custom.bundles, signal);
-  verifyRelease({ target, bundles, product, policy: trust.policy, sigstoreRoot: trust.sigstoreRoot });
   const { version, securityVersion } = target.custom;
   const image = { sha256: target.sha256, length: target.length, version, securityVersion };
   const intake = await context.installer.intake(image);
@@ -61,6 +60,18 @@ export async function take(
   }
   await context.installer.install(image);
   return { ...image, ...forTheCommit(trust, product, target) };
+}
+
+/** Does a builder who counts by what is trusted now vouch for `target`? @throws Refusal */
+export async function attested(
+  context: Context,
+  trust: TrustResult,
+  target: ReleaseTarget,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { product } = context.identity;
+  const bundles = await fetchBundles(context, target.custom.bundles, signal);
+  verifyRelease({ target, bundles, product, policy: trust.policy, sigstoreRoot: trust.sigstoreRoot });
 }
 
 /** Signed fallbacks of the committed image: the current role's entry, else the persisted one. */

@@ -42,9 +42,15 @@ export class TimeKeeper {
     return Math.abs(off) > TOLERATED ? off : 0;
   }
 
-  async learn(signedTime: number): Promise<void> {
+  /** Whether this boot has heard a signed time: until then `now` is a guess, and `floor` alone is certain. */
+  get heard(): boolean {
+    return this.#signed !== undefined;
+  }
+
+  /** @param limit see `raiseTimeFloor` */
+  async learn(signedTime: number, limit: number): Promise<void> {
     this.#signed = { time: signedTime, clock: this.#clock.now() };
-    this.#floor = raiseTimeFloor(this.#floor, signedTime);
+    this.#floor = raiseTimeFloor(this.#floor, signedTime, limit);
     if (this.#floor - this.#written < WRITE_AFTER) return;
     await writeTimeFloor(this.#files, this.#floor);
     this.#written = this.#floor;

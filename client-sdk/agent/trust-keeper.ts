@@ -41,7 +41,8 @@ export class TrustKeeper {
     return (
       known !== undefined &&
       hint.rootVersion === known.set.root.version &&
-      now < known.set.timestamp.expires &&
+      // Of every role: a timestamp that lives for ever must not keep the others alive.
+      now < earliestExpiry(known) &&
       Buffer.from(hint.timestamp).equals(known.timestampBytes)
     );
   }
@@ -60,6 +61,12 @@ export class TrustKeeper {
     this.#result = result;
     return result;
   }
+}
+
+/** ms: when the first of the roles that are trusted expires. */
+export function earliestExpiry({ set, productTargets }: TrustResult): number {
+  const roles = [set.root, set.timestamp, set.snapshot, set.targets, productTargets];
+  return Math.min(...roles.map(({ expires }) => expires));
 }
 
 /**

@@ -47,6 +47,14 @@ describe('the time floor', () => {
     expect(raiseTimeFloor(NOW, NOW + MIN_FLOOR_STEP_MS - 1)).toBe(NOW);
   });
 
+  it('never rises beyond what limits it, and not by a little', () => {
+    const limit = NOW + 10 * MIN_FLOOR_STEP_MS;
+    expect(raiseTimeFloor(NOW, in2106, limit)).toBe(limit);
+    expect(raiseTimeFloor(limit, in2106, limit)).toBe(limit);
+    expect(raiseTimeFloor(NOW, in2106, NOW - 1)).toBe(NOW);
+    expect(raiseTimeFloor(NOW, in2106, NOW + MIN_FLOOR_STEP_MS - 1)).toBe(NOW);
+  });
+
   it('survives a restart, and starts from the build time when it is lost or torn', async () => {
     const files = memoryFiles();
     expect(await readTimeFloor(files, 5)).toBe(5);

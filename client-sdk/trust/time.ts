@@ -27,10 +27,15 @@ export function trustedNow(clock: number, floor: number, signed?: { time: number
   return Math.max(floor, signed.time + Math.max(0, clock - signed.clock));
 }
 
-/** The floor after a signed time: never lower, at most one bounded step higher. */
-export function raiseTimeFloor(floor: number, signedTime: number): number {
-  if (!(signedTime - floor >= MIN_FLOOR_STEP_MS)) return floor;
-  return Math.min(signedTime, floor + MAX_FLOOR_STEP_MS);
+/**
+ * The floor after a signed time: never lower, at most one bounded step higher, and never beyond `limit`.
+ * @param limit when the first of the roles that are trusted now expires. Whoever holds the director's key may sign any time again and
+ * again, and without a limit could put a charger beyond every expiry for ever. With it, that heals once the roles would have expired:
+ * after a day for the director's key alone, after 90 at most for the whole service.
+ */
+export function raiseTimeFloor(floor: number, signedTime: number, limit = Infinity): number {
+  const raised = Math.min(signedTime, floor + MAX_FLOOR_STEP_MS, limit);
+  return raised - floor >= MIN_FLOOR_STEP_MS ? raised : floor;
 }
 
 /** @returns the persisted floor, or `buildTime` where it is later, or where the file is lost or torn. */

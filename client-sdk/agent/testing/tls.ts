@@ -92,9 +92,10 @@ async function jsonBody(request: IncomingMessage): Promise<unknown> {
   return text === '' ? undefined : JSON.parse(text);
 }
 
-async function authority() {
+/** A CA whose certificates live from `from` to `to`. */
+export async function authority({ from = Date.now() - DAY, to = Date.now() + DAY } = {}) {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const life = { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + DAY) };
+  const life = { notBefore: new Date(from), notAfter: new Date(to) };
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: 'CN=Test CA',
     keys,
