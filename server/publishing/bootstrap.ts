@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { POLICY_TARGET, PRODUCT, SIGSTORE_ROOT_TARGET } from '@tidegate/client-sdk/protocol';
+import { ApiError } from '../http/index.ts';
 import { publish } from './publish.ts';
 import { refreshOnline } from './refresh.ts';
 import type { Publication, PublishingDeps } from './types.ts';
@@ -10,21 +11,35 @@ import type { Publication, PublishingDeps } from './types.ts';
  * `1.<product>.json`, `trust/policy.json`, `trust/sigstore_root.json`), verified like every other publication. Later starts only
  * see to it that snapshot and timestamp are fresh.
  *
+ * @param onFenced told that another service has written into the store: this one starts all the same, so that people can look at it, but
+ *   publishes nothing and is not ready.
  * @returns whether this was the first start.
+ * @throws ApiError `REPOSITORY_FENCED` at a first start into a store that is another service's, and as `publish`
  */
-export async function bootstrapRepository(deps: PublishingDeps, initial: string): Promise<boolean> {
+export async function bootstrapRepository(
+  deps: PublishingDeps,
+  initial: string,
+  onFenced: (error: ApiError) => void = rethrow,
+): Promise<boolean> {
   const there = await deps.db
     .selectFrom('repository')
     .select('organisation')
     .where('organisation', '=', deps.organisation)
     .executeTakeFirst();
   if (there !== undefined) {
-    await refreshOnline(deps);
+    await refreshOnline(deps).catch((error: unknown) => {
+      if (!(error instanceof ApiError) || error.code !== 'REPOSITORY_FENCED') throw error;
+      onFenced(error);
+    });
     return false;
   }
   const publisher = { name: 'service', reason: 'First start', source: 'local' };
   const { changed } = await publish(deps, await readInitial(initial), publisher);
   return changed;
+}
+
+function rethrow(error: ApiError): never {
+  throw error;
 }
 
 async function readInitial(folder: string): Promise<Publication> {

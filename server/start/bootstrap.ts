@@ -23,7 +23,8 @@ export async function bootstrap(
     .execute();
   const added = await bootstrapOperators(db, organisation, await readOperators(config), at);
   if (added.length > 0) log.info({ operators: added }, 'Operators were added.');
-  if (await bootstrapRepository(publishing, join(config.folder, 'initial'))) {
+  const fenced = (error: Error): void => log.error({ err: error }, 'This service publishes nothing.');
+  if (await bootstrapRepository(publishing, join(config.folder, 'initial'), fenced)) {
     log.info({ organisation }, 'The first metadata was published.');
   }
   await completeCredentials(join(config.home, 'credentials'), authority.certificate);

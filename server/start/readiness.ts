@@ -19,6 +19,8 @@ export async function readiness(deps: {
   organisation: string;
   clock: Clock;
   roles: () => Promise<RoleExpiry[]>;
+  /** Whether another service has written into the store. */
+  fenced: () => Promise<boolean>;
 }): Promise<Readiness> {
   const [database, queue, repository] = await Promise.all([
     check('does not answer', async () => {
@@ -40,6 +42,7 @@ async function repositoryState({
   organisation,
   clock,
   roles,
+  fenced,
 }: Parameters<typeof readiness>[0]): Promise<string> {
   const row = await db
     .selectFrom('repository')
@@ -48,6 +51,11 @@ async function repositoryState({
     .executeTakeFirst();
   if (row === undefined) throw new NotReady('nothing is published yet');
   if (row.timestamp_expires_at.getTime() <= clock.now()) throw new NotReady('timestamp.json has expired');
+  if (await fenced()) {
+    throw new NotReady(
+      'REPOSITORY_FENCED: another service, with another database, has written into the store',
+    );
+  }
   // Other products go on: this is a warning, and no reason to take the service away from them.
   const expired = (await roles()).filter(({ expires }) => expires <= clock.now()).map(({ role }) => role);
   const warning =

@@ -8,7 +8,7 @@ import { PgRolloutStore } from '../db/index.ts';
 import { deviceRouter } from '../device/index.ts';
 import { DeviceAuthority } from '../identity/index.ts';
 import { operatorRouter } from '../operator/index.ts';
-import { type PublishingDeps, roleExpiries } from '../publishing/index.ts';
+import { isFenced, type PublishingDeps, roleExpiries } from '../publishing/index.ts';
 import { createApp } from './app.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { ServiceConfig } from './config.ts';
@@ -126,7 +126,8 @@ async function compose(
   metrics.watch({ db, clock, roles });
   front.open({
     db,
-    readiness: () => readiness({ db, doorbell, organisation, clock, roles }),
+    readiness: () =>
+      readiness({ db, doorbell, organisation, clock, roles, fenced: () => isFenced(publishing) }),
     device: deviceRouter(device),
     operator: operatorRouter({ db, store, doorbell, clock, publishing }),
   });

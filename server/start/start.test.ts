@@ -70,6 +70,22 @@ describe('with nothing configured', () => {
     expect((await read(`${service.url}/readyz`, ca)).status).toBe(200);
   });
 
+  test('one whose store somebody else has written starts, says so, and is not ready', async () => {
+    const file = join(home, 'service', 'tuf', 'metadata', 'timestamp.json');
+    const ours = await readFile(file, 'utf8');
+    await writeFile(file, ours.replace('"version":', '"version": '));
+    const service = await start({});
+    expect(await read(`${service.url}/readyz`)).toMatchObject({
+      status: 503,
+      body: {
+        checks: { repository: { ok: false, detail: expect.stringContaining('REPOSITORY_FENCED') as string } },
+      },
+    });
+    expect(await readFile(file, 'utf8')).not.toBe(ours);
+    await writeFile(file, ours);
+    expect((await read(`${service.url}/readyz`)).status).toBe(200);
+  });
+
   test('kill -9 takes PostgreSQL down; the next start goes on with the data', async () => {
     const port = String(await freePort());
     const child = state.spawn({ TIDEGATE_PORT: port });
