@@ -111,5 +111,15 @@ const PROBLEM = {
         properties: { pointer: { type: 'string' }, code: { type: 'string' }, detail: { type: 'string' } },
       },
     },
+    stranded: {
+      type: 'object',
+      description:
+        'With WOULD_STRAND: how many chargers in all; the first kinds of them, each with its number and first serial numbers (GET /fleet with its product, hardware and digest as `running` gives them all); and releases that are planned or are a way back.',
+      properties: {
+        total: { type: 'integer' },
+        chargers: { type: 'array', items: { type: 'object' } },
+        releases: { type: 'array', items: { type: 'object' } },
+      },
+    },
   },
 };

@@ -9,3 +9,4 @@ export { publish } from './publish.ts';
 export type { Publication, Published, Publisher, PublishingDeps, UploadLimits } from './types.ts';
 export { roleExpiries, type RoleExpiry } from './expiry.ts';
 export { isFenced } from './fence.ts';
+export type { Stranded, StrandedChargers, StrandedRelease } from './stranded.ts';

@@ -10,6 +10,7 @@ import { recordPublication } from './record.ts';
 import { type ReleaseChanges, reviewReleases } from './releases.ts';
 import { dropStaged } from './staging.ts';
 import { requireNobodyStranded } from './strand.ts';
+import { NOBODY } from './stranded.ts';
 import { listedDigests } from './digests.ts';
 import type { Publication, Published, Publisher, PublishingDeps } from './types.ts';
 import { storeDocuments } from './write.ts';
@@ -59,7 +60,7 @@ async function publishLocked(
   const changes = await reviewReleases(deps, trx, candidate);
   const stranded =
     current === undefined
-      ? undefined
+      ? NOBODY
       : await requireNobodyStranded(deps, trx, { current, candidate, changes }, publication.strand, now);
   await storeDocuments(deps, current, candidate, changes);
   await requireSettled(deps, replaces);

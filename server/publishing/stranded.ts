@@ -14,7 +14,7 @@ export interface StrandedChargers {
   /** Paths of the signed fallbacks that do not help them any more. */
   fallbacks: string[];
   total: number;
-  /** The first few, in order. */
+  /** The first few, in order; `GET /fleet` with product, hardware, running and state gives them all. */
   serials: string[];
 }
 
@@ -31,6 +31,8 @@ export interface Stranded {
   chargers: StrandedChargers[];
   releases: StrandedRelease[];
 }
+
+export const NOBODY: Stranded = { chargers: [], releases: [] };
 
 /** Longest list in a problem. */
 const SHOWN = 100;
@@ -72,7 +74,7 @@ const LOSSES: Record<Loss, string> = {
 function chargersWords({ loss, product, hardware, runs, because, total, serials }: StrandedChargers): string {
   const image = runs.path ?? `${product} ${runs.version ?? 'without a report'}`;
   const refused = because === null ? '' : ` (${because})`;
-  const more = total > serials.length ? ` and ${total - serials.length} more` : '';
+  const more = total > serials.length ? ` and ${total - serials.length} more (all of them with --json)` : '';
   return `${image}${refused}: ${total} × ${hardware}, ${LOSSES[loss]}: ${serials.join(', ')}${more}`;
 }
 

@@ -43,7 +43,7 @@ export interface Publication {
   sigstoreRoot: string | null;
   /** Role metadata by product. */
   products: Record<string, string>;
-  /** Paths of running images or fallbacks that this publication knowingly strands; see `WOULD_STRAND`. */
+  /** Paths of running images or fallbacks, or whole products, that this publication knowingly strands; see `WOULD_STRAND`. */
   strand: string[];
 }
 

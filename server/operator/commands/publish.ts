@@ -11,6 +11,7 @@ import { CommandError, type CommandContext, EXIT } from './context.ts';
 import { collect } from './options.ts';
 import { allPages } from './pages.ts';
 import { type CommonOptions, newCommand, type Result, run, type Session } from './run.ts';
+import { namingAll } from './stranded.ts';
 import { bytes } from './table.ts';
 import {
   lacks,
@@ -35,7 +36,12 @@ export function publishCommand(context: CommandContext): Command {
       'publish --strand acme.dc150/dc150-1.0.0.img   (knowingly leave chargers on it behind)',
     ],
   )
-    .option('--strand <path>', 'an image that this knowingly strands; may be repeated', collect, [])
+    .option(
+      '--strand <path>',
+      'an image, or a whole product, whose chargers this knowingly strands; may be repeated',
+      collect,
+      [],
+    )
     .option('--reason <text>', 'why; for the audit log')
     .action((proposal: string | undefined, options: Options) =>
       run(context, options, (session) => publish(context, session, proposal, options)),
@@ -65,7 +71,8 @@ async function publish(
   for (const step of steps) {
     for (const file of listedFiles(step, known)) await uploadMissing(context, session, file, here);
     const reason = options.reason ?? `publish ${name ?? 'what is signed'}`;
-    done.push(await service.post<Published>('/publications', { ...step, strand: options.strand, reason }));
+    const publication = { ...step, strand: options.strand, reason };
+    done.push(await namingAll(service, () => service.post<Published>('/publications', publication)));
   }
   const releases = done.flatMap((published) => published.releases);
   const versions = done.at(-1)?.versions ?? before;

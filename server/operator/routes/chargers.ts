@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Row } from '../../db/index.ts';
 import { ApiError } from '../../http/index.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { page, pageOf, product, serial, siteId, time, toPage } from '../schemas.ts';
+import { hardware, page, pageOf, product, serial, sha256, siteId, time, toPage } from '../schemas.ts';
 
 const chargerState = z.enum(['EXPECTED', 'ACTIVE', 'RETIRED']);
 
@@ -48,6 +48,13 @@ export const chargerRoutes: Route[] = [
       product: product.optional(),
       site: siteId.optional(),
       state: chargerState.optional(),
+      hardware: hardware.optional(),
+      running: z
+        .union([sha256, z.literal('none')])
+        .optional()
+        .meta({
+          description: 'SHA-256 of the image that they run; `none` for those that have told no digest.',
+        }),
     }),
     answer: pageOf(charger),
     handle: async ({ deps, operator, query }) => {
@@ -55,6 +62,9 @@ export const chargerRoutes: Route[] = [
       if (query.product !== undefined) rows = rows.where('product', '=', query.product);
       if (query.site !== undefined) rows = rows.where('site', '=', query.site);
       if (query.state !== undefined) rows = rows.where('state', '=', query.state);
+      if (query.hardware !== undefined) rows = rows.where('hardware', '=', query.hardware);
+      if (query.running === 'none') rows = rows.where('running_sha256', 'is', null);
+      else if (query.running !== undefined) rows = rows.where('running_sha256', '=', query.running);
       if (query.after !== undefined) rows = rows.where('serial', '>', query.after);
       const found = await rows
         .orderBy('serial')

@@ -1,0 +1,122 @@
+/** `publish` names every charger that it would leave behind, however many the service's answer holds. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openKeyFile } from '@tidegate/signer/keys';
+import { addSignature, bump, productRole, readWorkingCopy, writeDocument } from '@tidegate/signer/repository';
+import { testDatabase } from '../../../test/support/postgres.ts';
+import type { Db } from '../../db/index.ts';
+import { PRODUCT } from '../../publishing/desk.fixture.ts';
+import { Typing } from './typing.fixture.ts';
+
+const CHARGERS = 33;
+let typing: Typing;
+let db: Db;
+
+beforeAll(async () => {
+  ({ db } = await testDatabase());
+  typing = await Typing.open(db);
+});
+afterAll(async () => {
+  await typing.close();
+  expect(typing.service.faults).toEqual([]);
+});
+
+const keyFile = (who: string) => `.tidegate/keys/${who}/${PRODUCT}.key.json`;
+
+async function release(version: string): Promise<void> {
+  const image = `fw-${version}.img`;
+  await writeFile(join(typing.home, image), `firmware ${version}`);
+  const what = [
+    '--product',
+    PRODUCT,
+    '--version',
+    version,
+    '--hardware',
+    'dc150-r2',
+    '--security-version',
+    '1',
+  ];
+  await typing.signer('sign', image, ...what);
+  const bundle = ['--bundle', `${image}.sigstore.json`, '--adopt'];
+  await typing.signer('release', 'propose', image, ...bundle, ...what, '--key', keyFile('erin'));
+  await typing.signer('release', 'cosign', '--key', keyFile('frank'));
+  expect(await typing.run('erin', 'publish')).toMatchObject({ exit: 0, json: { changed: true } });
+}
+
+/** The product's next role, without a release, signed by both. */
+async function emptyRole(): Promise<void> {
+  const folder = join(typing.home, '.tidegate', 'repository');
+  const copy = await readWorkingCopy(folder);
+  const role = copy.products.get(PRODUCT)?.metadata;
+  if (role === undefined) throw new Error(PRODUCT);
+  let next = bump(
+    { ...role, signed: { ...role.signed, targets: {} } },
+    'product',
+    Date.parse('2026-11-22T12:00:00Z'),
+  );
+  for (const who of ['erin', 'frank']) {
+    const passphrase = await readFile(join(typing.home, '.tidegate', 'keys', who, 'passphrase'), 'utf8');
+    const key = await openKeyFile(join(typing.home, keyFile(who)), passphrase.trim());
+    next = await addSignature(next, productRole(copy.targets.metadata, PRODUCT), key);
+  }
+  await writeDocument(folder, PRODUCT, next);
+}
+
+async function addChargers(): Promise<string[]> {
+  const { sha256, version } = await db
+    .selectFrom('releases')
+    .select(['sha256', 'version'])
+    .executeTakeFirstOrThrow();
+  const at = new Date('2026-11-22T12:00:00Z');
+  const site = {
+    organisation: 'acme',
+    id: 'strand',
+    name: 's',
+    type: 'depot',
+    region: 'de',
+    time_zone: 'UTC',
+  };
+  await db
+    .insertInto('sites')
+    .values({ ...site, created_at: at })
+    .execute();
+  const serials = Array.from({ length: CHARGERS }, (_, i) => `STRAND-${String(i).padStart(3, '0')}`);
+  const rows = serials.map((serial, i) => ({
+    organisation: 'acme',
+    serial,
+    product: PRODUCT,
+    hardware: 'dc150-r2',
+    site: 'strand',
+    state: 'ACTIVE' as const,
+    stratum: 'x',
+    cohort_key: i,
+    running_sha256: sha256,
+    running_version: version,
+    running_security_version: 1,
+  }));
+  await db.insertInto('chargers').values(rows).execute();
+  return serials;
+}
+
+test('with --json all of them; to a person the first few, the number, and how to see the rest', async () => {
+  await release('1.0.0');
+  const serials = await addChargers();
+  await emptyRole();
+  const path = `${PRODUCT}/dc150-1.0.0.img`;
+  const refused = await typing.run('erin', 'publish');
+  expect(refused.exit).toBe(1);
+  expect(refused.json.error).toMatchObject({
+    code: 'WOULD_STRAND',
+    stranded: {
+      total: CHARGERS,
+      chargers: [{ loss: 'NO_WAY_ON', runs: { path }, total: CHARGERS, serials }],
+    },
+  });
+  const said = (await typing.say('erin', 'publish')).err.join('\n');
+  expect(said).toContain(`${CHARGERS} × dc150-r2`);
+  expect(said).toContain('STRAND-019');
+  expect(said).not.toContain('STRAND-020');
+  expect(said).toContain('13 more (all of them with --json)');
+  expect((await typing.run('erin', 'publish', '--strand', path)).json).toMatchObject({ changed: true });
+});
