@@ -138,7 +138,7 @@ function refuseOtherTree({ inclusionProof: proof }: TransparencyLogEntry): void 
 /** @sigstore/verify counts two entries of one log as two. */
 function refuseTooLittleEvidence(entity: SignedEntity, trust: TrustMaterial, needed: Evidence): void {
   const logs = new Set(entity.tlogEntries.map(({ logId }) => logName(trust, logId.keyId)));
-  const clocks = new Set(countedTimestamps(entity).map(({ clock }) => clock));
+  const clocks = new Set(countedTimestamps(entity).map(({ stamp }) => clockName(trust, stamp)));
   if (logs.size < needed.logs) throw new Refusal('EVIDENCE_MISSING', `${logs.size} distinct logs`);
   if (clocks.size < needed.timestamps)
     throw new Refusal('EVIDENCE_MISSING', `${clocks.size} distinct clocks`);
@@ -148,23 +148,42 @@ function logName(trust: TrustMaterial, keyId: Buffer): string {
   return trust.tlogs.find((log) => log.logID.equals(keyId))?.baseURL ?? keyId.toString('hex');
 }
 
+/**
+ * A log by itself, an authority by the root above the certificate that stamped: one that renews its certificate, or has several, is one still.
+ * @sigstore/verify takes no certificate but the first of an authority's chain.
+ */
+function clockName({ timestampAuthorities }: TrustMaterial, stamp: Stamp): string {
+  if (stamp.$case === 'transparency-log') return `log ${stamp.tlogEntry.logId.keyId.toString('hex')}`;
+  const { signerIssuer, signerSerialNumber } = stamp.timestamp;
+  const listed = timestampAuthorities.find(
+    ({ certChain: [leaf] }) =>
+      leaf?.issuer.equals(signerIssuer) === true && leaf.serialNumber.equals(signerSerialNumber),
+  );
+  const root = listed?.certChain.at(-1)?.publicKey ?? signerIssuer;
+  return `authority ${createHash('sha256').update(root).digest('hex')}`;
+}
+
 /** In milliseconds; proven only after `verifyEntity`. */
 export function trustedTimes(entity: SignedEntity): number[] {
   return countedTimestamps(entity).map(({ time }) => time);
 }
 
+type Stamp = SignedEntity['timestamps'][number];
+
+interface Counted {
+  time: number;
+  stamp: Stamp;
+}
+
 /** Timestamps that @sigstore/verify verifies: of an authority, or of a log that promised inclusion. */
-function countedTimestamps(entity: SignedEntity): { time: number; clock: string }[] {
-  return entity.timestamps.flatMap((stamp) => {
+function countedTimestamps(entity: SignedEntity): Counted[] {
+  return entity.timestamps.flatMap((stamp): Counted[] => {
     if (stamp.$case === 'transparency-log') {
-      const { inclusionPromise, integratedTime, logId } = stamp.tlogEntry;
-      if (inclusionPromise === undefined) return [];
-      return [{ time: Number(integratedTime) * 1000, clock: `log ${logId.keyId.toString('hex')}` }];
+      const { inclusionPromise, integratedTime } = stamp.tlogEntry;
+      return inclusionPromise === undefined ? [] : [{ time: Number(integratedTime) * 1000, stamp }];
     }
-    return refusing('BUNDLE_INVALID', 'timestamp', () => {
-      const { signingTime, signerIssuer, signerSerialNumber } = stamp.timestamp;
-      const signer = createHash('sha256').update(signerIssuer).update(signerSerialNumber).digest('hex');
-      return [{ time: signingTime.getTime(), clock: `authority ${signer}` }];
-    });
+    return refusing('BUNDLE_INVALID', 'timestamp', () => [
+      { time: stamp.timestamp.signingTime.getTime(), stamp },
+    ]);
   });
 }

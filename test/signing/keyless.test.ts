@@ -175,6 +175,41 @@ describe('who is certified', () => {
   });
 });
 
+describe('timestamps', () => {
+  /** Ed25519 signs alike each time, so that what any authority says is about the same signature. */
+  const key = generateKey('ed25519');
+  interface Stamped {
+    verificationMaterial: { timestampVerificationData: { rfc3161Timestamps: unknown[] } };
+  }
+  async function stampedBy(path: string): Promise<Stamped> {
+    const tsaUrls = [{ url: sigstore.url + path, majorApiVersion: 1, operator: 'clocks' }];
+    const unlogged = deployment({ changes: { rekorTlogUrls: [], tsaUrls } });
+    const bundle = await attestBuild(BUILD, keySigning(key, unlogged));
+    return JSON.parse(Buffer.from(bundle).toString('utf8')) as Stamped;
+  }
+
+  it.each([
+    ['of one authority', '/later/api/v1/timestamp'],
+    ['of one authority that renewed its certificate in between', '/renewed/api/v1/timestamp'],
+  ])('%s are one, however many there are', async (_, again) => {
+    const bundle = await stampedBy('/api/v1/timestamp');
+    const { rfc3161Timestamps: stamps } = bundle.verificationMaterial.timestampVerificationData;
+    stamps.push(...(await stampedBy(again)).verificationMaterial.timestampVerificationData.rfc3161Timestamps);
+    expect(stamps).toHaveLength(2);
+    const builder = { kind: 'key', keyId: hintOf(key.publicKey), publicKey: key.publicKey, state: 'active' };
+    const verify = (timestamps: number) =>
+      verifyBundle({
+        bundle: Buffer.from(JSON.stringify(bundle)),
+        sha256: SHA256,
+        policy: policyFor(PRODUCT, builder, { logs: 0, timestamps }),
+        product: PRODUCT,
+        sigstoreRoot: sigstore.trustedRoot,
+      });
+    expect(verify(1).signer).toBe(hintOf(key.publicKey));
+    expect(() => verify(2)).toThrow(expect.objectContaining({ code: 'EVIDENCE_MISSING' }) as Error);
+  });
+});
+
 describe('a deployment', () => {
   let other: TestSigstore;
   beforeAll(async () => {

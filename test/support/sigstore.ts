@@ -22,6 +22,7 @@ import {
   tsaHandler,
 } from '@sigstore/mock';
 import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from '@tidegate/client-sdk/protocol';
+import { renewedClock } from './clocks.ts';
 import { certifyPerson } from './person.ts';
 
 export const ISSUER = 'https://token.ci.example';
@@ -64,13 +65,24 @@ export async function testSigstore(): Promise<TestSigstore> {
   const yesterday = new Date(clock.getTime() - 86_400_000).toISOString();
   const ctLog = await initializeCTLog(keyPair(), clock);
   const ca = await initializeCA(keyPair(), ctLog, clock);
-  const tsa = await initializeTSA(keyPair(), clock);
+  const clockKeys = keyPair();
+  const tsa = await initializeTSA(clockKeys, clock);
+  // A minute later: its certificates have the same names, numbers and keys, so that the first ones serve.
+  const minuteLater = new Date(clock.getTime() + 60_000);
+  const later = await initializeTSA(clockKeys, minuteLater);
+  const renewed = await renewedClock(tsa, clockKeys, minuteLater);
   const logs = [
     await initializeTLog(url, keyPair(), clock),
     await initializeTLog(url, keyPair(), clock),
   ] as const;
   const fulcio = fulcioHandler(ca, { subjectClaim: 'identity' });
-  const timestamps = tsaHandler(tsa);
+  const stampBy = (authority: typeof tsa): Handler => {
+    const { fn } = tsaHandler(authority);
+    return async (body) => {
+      const artifactHash = imprintOf(body).toString('base64');
+      return replyOf(await fn(JSON.stringify({ artifactHash, hashAlgorithm: 'sha256', certificates: true })));
+    };
+  };
 
   const entries = new Map<string, unknown>();
   const routes: Record<string, Handler> = {
@@ -109,14 +121,9 @@ export async function testSigstore(): Promise<TestSigstore> {
         canonicalizedBody: entry.body,
       });
     },
-    '/api/v1/timestamp': async (body) => {
-      const asked = {
-        artifactHash: imprintOf(body).toString('base64'),
-        hashAlgorithm: 'sha256',
-        certificates: true,
-      };
-      return replyOf(await timestamps.fn(JSON.stringify(asked)));
-    },
+    '/api/v1/timestamp': stampBy(tsa),
+    '/later/api/v1/timestamp': stampBy(later),
+    '/renewed/api/v1/timestamp': stampBy(renewed),
   };
 
   const requests: string[] = [];
@@ -159,7 +166,9 @@ export async function testSigstore(): Promise<TestSigstore> {
         tlogs: logs.map((log) => logInstance(url, log.publicKey, yesterday)),
         certificateAuthorities: [authority(url, [ca.rootCertificate], 'sigstore', yesterday)],
         ctlogs: [logInstance(url, ctLog.publicKey, yesterday)],
-        timestampAuthorities: [authority(url, [tsa.intCertificate, tsa.rootCertificate], 'tsa', yesterday)],
+        timestampAuthorities: [tsa, renewed].map(({ intCertificate }) =>
+          authority(url, [intCertificate, tsa.rootCertificate], 'tsa', yesterday),
+        ),
       }),
     ),
     signingConfig: ({ rekor = [1], timestamps: stamped = true, changes = {} } = {}) =>
