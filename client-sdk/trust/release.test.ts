@@ -247,6 +247,14 @@ describe('a bundle with log entries, and one by a CI identity', () => {
     expectRefusal('EVIDENCE_MISSING', () => verify(Buffer.from(JSON.stringify(timeless)), lax, root));
   });
 
+  it('asks for a certificate log where the root lists one', async () => {
+    const bundle = await sigstore.bundle(statement());
+    const listing = JSON.parse(root.toString());
+    listing.ctlogs = listing.tlogs;
+    verify(bundle, keyless(), root);
+    expectRefusal('BUNDLE_INVALID', () => verify(bundle, keyless(), Buffer.from(JSON.stringify(listing))));
+  });
+
   it('refuses an identity that the policy denies, at one ref or at all', async () => {
     const bundle = await sigstore.bundle(statement());
     const target = withBundles(release(), [bundle]);

@@ -92,6 +92,12 @@ describe('root', () => {
     expectRefusal('METADATA_UNSIGNED', () => verifyThreshold(envelope, keys, [one!.id], threshold));
   });
 
+  it('refuses a root of which some role needs nobody', () => {
+    const raw = JSON.parse(repository.file('metadata/1.root.json').toString());
+    raw.signed.roles.timestamp.threshold = 0;
+    expectRefusal('METADATA_MALFORMED', () => TrustedSet.start(signed(raw.signed, repository.keys.root)));
+  });
+
   it('refuses repositories without consistent snapshots', () => {
     const raw = JSON.parse(repository.file('metadata/1.root.json').toString());
     raw.signed.consistent_snapshot = false;

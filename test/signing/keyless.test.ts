@@ -175,6 +175,25 @@ describe('who is certified', () => {
   });
 });
 
+it('an identity needs a log, even where it has a timestamp and the policy forgets to ask', async () => {
+  const bundle = JSON.parse(
+    Buffer.from(await attestBuild(BUILD, await byIdentity({ rekor: [2] }))).toString(),
+  ) as {
+    verificationMaterial: { tlogEntries: unknown[] };
+  };
+  const verify = () =>
+    verifyBundle({
+      bundle: Buffer.from(JSON.stringify(bundle)),
+      sha256: SHA256,
+      policy: policyFor(PRODUCT, BUILDER, { logs: 0, timestamps: 0 }),
+      product: PRODUCT,
+      sigstoreRoot: sigstore.trustedRoot,
+    });
+  expect(verify().signer).toBe(IDENTITY);
+  bundle.verificationMaterial.tlogEntries = [];
+  expect(verify).toThrow(expect.objectContaining({ code: 'EVIDENCE_MISSING' }) as Error);
+});
+
 describe('timestamps', () => {
   /** Ed25519 signs alike each time, so that what any authority says is about the same signature. */
   const key = generateKey('ed25519');

@@ -41,6 +41,19 @@ const PATHS = [
   ['the timestamp authority', TIMESTAMP, [1]],
 ] as const;
 
+// A tile log answers when its next checkpoint is out. @sigstore/sign gives up after five seconds.
+it('Rekor v2 may take longer than five seconds', async () => {
+  sigstore.instead(REKOR_V2, async () => {
+    await new Promise((resolve) => setTimeout(resolve, 5_500));
+    sigstore.instead(REKOR_V2, undefined);
+    return json(503, { message: 'busy' });
+  });
+  const asked = () => sigstore.requests.filter((request) => request === `POST ${REKOR_V2}`).length;
+  await expect(sign([2])).resolves.toBeInstanceOf(Uint8Array);
+  // Once more because it was told to, and not because it had lost its patience.
+  expect(asked()).toBe(2);
+});
+
 describe.each(PATHS)('%s', (_, path, rekor) => {
   it('that fails for a moment is asked again', async () => {
     let asked = 0;
