@@ -32,6 +32,7 @@ export interface OfflineVerdict {
  * Is this file an image that the charger may install, by its own last knowledge? The rules are those of an update but for the
  * directive: nobody need want it now.
  * @param bundles Sigstore bundles that lie beside the image
+ * @param sbom the bundle around its SBOM, where the policy asks for one
  * @throws Refusal with the code of the rule that says no; `STATE_CORRUPT` where the charger has never heard from its service
  */
 export async function verifyOffline(input: {
@@ -39,9 +40,10 @@ export async function verifyOffline(input: {
   stateFolder: string;
   image: string;
   bundles: Uint8Array[];
+  sbom?: Uint8Array | undefined;
   clock: Clock;
 }): Promise<OfflineVerdict> {
-  const { identity, stateFolder, image, bundles, clock } = input;
+  const { identity, stateFolder, image, bundles, sbom, clock } = input;
   const { trust, floor } = await recall(identity, stateFolder);
   const sha256 = await digestOf(image);
   const path = [...trust.productTargets.targets].find(([, listed]) => listed.sha256 === sha256)?.[0];
@@ -55,6 +57,7 @@ export async function verifyOffline(input: {
   const { signer } = verifyRelease({
     target,
     bundles,
+    sbom,
     product,
     policy: trust.policy,
     sigstoreRoot: trust.sigstoreRoot,

@@ -3,16 +3,19 @@ import { createHash } from 'node:crypto';
 import { downloadImage } from '../download/index.ts';
 import { consistentTargetPath, Refusal } from '../protocol/index.ts';
 import type { Fallback, ReleaseTarget, SideFile } from '../protocol/index.ts';
-import { decideInstall, directedTarget, parseCustom, verifyRelease } from '../trust/index.ts';
+import {
+  decideInstall,
+  directedTarget,
+  MAX_BUNDLE_BYTES,
+  MAX_SBOM_BUNDLE_BYTES,
+  parseCustom,
+  ReleaseReview,
+} from '../trust/index.ts';
 import type { TrustResult } from '../trust/index.ts';
 import type { Context } from './context.ts';
 import type { Job, StagedImage } from './state.ts';
 import { readUpTo } from './read-up-to.ts';
 
-/** Longest bundle, in bytes. */
-const BUNDLE_BYTES = 1024 * 1024;
-/** Bundles looked at; any valid one suffices. */
-const BUNDLES = 8;
 /** Slowest rate of a download, in bytes per second: below it, a stalled connection is given up. */
 const MINIMUM_RATE = 1024;
 
@@ -62,18 +65,6 @@ export async function take(
   return { ...image, ...forTheCommit(trust, product, target) };
 }
 
-/** Does a builder who counts by what is trusted now vouch for `target`? @throws Refusal */
-export async function attested(
-  context: Context,
-  trust: TrustResult,
-  target: ReleaseTarget,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { product } = context.identity;
-  const bundles = await fetchBundles(context, target.custom.bundles, signal);
-  verifyRelease({ target, bundles, product, policy: trust.policy, sigstoreRoot: trust.sigstoreRoot });
-}
-
 /** Signed fallbacks of the committed image: the current role's entry, else the persisted one. */
 function waysDown({ memory }: Context, trust: TrustResult): Fallback[] {
   const { committed, fallbackOfInstalled } = memory.state;
@@ -98,23 +89,61 @@ function forTheCommit(
   return { fallback: target.custom.fallback, fallbackSecurityVersions, cap };
 }
 
-async function fetchBundles(
+/**
+ * Do builders who count by what is trusted now vouch for `target`, and for its SBOM where one is asked for? Attestations are fetched one
+ * at a time, and no more than the policy asks for.
+ * @throws Refusal
+ */
+export async function attested(
   context: Context,
-  listed: SideFile[],
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array[]> {
-  const bundles: Uint8Array[] = [];
-  for (const file of listed.slice(0, BUNDLES)) {
-    if (file.length > BUNDLE_BYTES) continue;
-    const answer = await context.transport.get(servedAt(file), signal ? { signal } : {});
-    const bytes = await readUpTo(answer.body, answer.status === 200 ? file.length + 1 : 0);
-    if (answer.status === 200 && createHash('sha256').update(bytes).digest('hex') === file.sha256) {
-      bundles.push(bytes);
-    } else if (answer.status >= 500) {
-      throw new Refusal('DOWNLOAD_FAILED', `${file.path}: status ${answer.status}`);
-    }
+  { policy, sigstoreRoot }: TrustResult,
+  target: ReleaseTarget,
+  signal?: AbortSignal,
+): Promise<void> {
+  const review = new ReleaseReview({ target, product: context.identity.product, policy, sigstoreRoot });
+  const { bundles, sbom } = target.custom;
+  for (const file of bundles) {
+    if (review.enough) break;
+    const bytes = await fetchSideFile(context, file, MAX_BUNDLE_BYTES, signal);
+    if (bytes !== undefined) review.takeBundle(bytes);
   }
-  return bundles;
+  if (review.enough && review.wantsSbom && sbom !== null) {
+    const bytes = await fetchSideFile(context, sbom, MAX_SBOM_BUNDLE_BYTES, signal);
+    if (bytes !== undefined) review.takeSbom(bytes);
+  }
+  review.verdict();
+}
+
+/**
+ * In memory of exactly the listed length, whatever the other side sends.
+ * @returns undefined where it is not there, too long to be read, or not what is listed.
+ */
+async function fetchSideFile(
+  context: Context,
+  file: SideFile,
+  limit: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  if (file.length > limit) return undefined;
+  const answer = await context.transport.get(servedAt(file), signal ? { signal } : {});
+  const found = answer.status === 200;
+  const bytes = found ? await readExactly(answer.body, file.length) : undefined;
+  if (!found) await readUpTo(answer.body, 0);
+  if (answer.status >= 500) throw new Refusal('DOWNLOAD_FAILED', `${file.path}: status ${answer.status}`);
+  if (bytes === undefined) return undefined;
+  return createHash('sha256').update(bytes).digest('hex') === file.sha256 ? bytes : undefined;
+}
+
+/** @returns undefined where there is more or less. */
+async function readExactly(body: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  for await (const chunk of body) {
+    if (chunk.length > length - filled) return undefined;
+    bytes.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return filled === length ? bytes : undefined;
 }
 
 const servedAt = (file: { path: string; sha256: string }): string =>

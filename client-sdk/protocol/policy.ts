@@ -21,6 +21,7 @@ export interface KeyBuilder {
   state: KeyState;
   /** RFC 3339, UTC; required when `state` is `retired`. */
   retiredAt?: string;
+  party?: string;
 }
 
 /** A build identity that Fulcio certifies (keyless). */
@@ -37,13 +38,22 @@ export interface IdentityBuilder {
   ref: string;
   state: KeyState;
   retiredAt?: string;
+  party?: string;
 }
 
+/**
+ * `party`: who it is where builders are counted. Those of one party count once: a key and its successor, the two keys of one CI.
+ * Without it a key, or an issuer and workflow whatever the ref, is a party of its own.
+ */
 export type Builder = KeyBuilder | IdentityBuilder;
 
 /** What is asked of one product's releases. */
 export interface ProductPolicy {
   builders: Builder[];
+  /** Distinct parties among the builders that must each have attested an image. 1 when left out. */
+  builderThreshold?: number;
+  /** Whether a release needs an SBOM that one of the builders attested to the same image. `optional` when left out. */
+  sbom?: 'optional' | 'required';
   /** Distinct transparency logs that a bundle must be in. 0 with keys only. */
   logs: number;
   /** Distinct trusted timestamps that a bundle must carry. 0 with active keys only. */

@@ -28,6 +28,11 @@ export const REFUSALS = {
   BUNDLE_INVALID: 'No bundle verifies: malformed, wrong signature, wrong type, or for another image.',
   BUILDER_UNKNOWN: 'The bundle was signed by an identity that the policy does not allow for this product.',
   BUILDER_REVOKED: 'The bundle was signed by a key or identity that is retired or compromised.',
+  BUILDERS_TOO_FEW:
+    'Fewer distinct builders have attested this image than the policy asks for. Let another one attest it, and list its bundle.',
+  SBOM_MISSING: 'The policy asks for an attested SBOM, and this release has none. Attest one, and list it.',
+  SBOM_INVALID:
+    "The release's SBOM does not verify: malformed, not by one of the product's builders, or about another image.",
   EVIDENCE_MISSING: 'The bundle lacks the transparency log entries or timestamps that the policy asks for.',
   POLICY_MALFORMED: 'trust/policy.json or trust/sigstore_root.json is missing or not of the right shape.',
   // Directive

@@ -32,11 +32,17 @@ export interface TargetCustom {
   /** Whole number ≥ 0; never sinks below a charger's floor. */
   securityVersion: number;
   fallback: Fallback[];
-  /** Any valid one suffices. */
+  /** Any valid one suffices; where the policy asks for several builders, one of each. */
   bundles: SideFile[];
   notes: string;
+  /** Sigstore bundle around the attested SBOM. */
   sbom: SideFile | null;
   cves: string[];
+  /**
+   * Why nobody should be brought here any more. The release stays valid and a fallback; the service plans no new rollout of it. Left out
+   * when it is not deprecated.
+   */
+  deprecated?: string;
 }
 
 /** A target as a product role lists it, with the parts that the SDK uses. */

@@ -10,6 +10,16 @@ export function signerName(signer: Signer): string {
   return signer.kind === 'key' ? signer.keyId : signer.san;
 }
 
+/** A key, or an issuer and workflow whatever the ref: one workflow that runs on two branches is one builder. */
+export function builderName(builder: Builder): string {
+  return builder.kind === 'key' ? builder.keyId : `${builder.issuer} ${builder.workflow}`;
+}
+
+/** As whom a builder counts where several are asked for. */
+export function partyOf(builder: Builder): string {
+  return builder.party === undefined ? `builder ${builderName(builder)}` : `party ${builder.party}`;
+}
+
 /** The key id that a bundle's hint stands for: we write the SHA-256 of the SPKI in hex, cosign the same in base64. */
 export function keyIdOfHint(hint: string): string {
   return /^[A-Za-z0-9+/]{43}=$/.test(hint) ? Buffer.from(hint, 'base64').toString('hex') : hint;
@@ -24,20 +34,24 @@ export function builderKey(builders: readonly Builder[], keyId: string): KeyObje
 
 /**
  * @param times trusted timestamps over the signature, in milliseconds.
+ * @returns the party as which it counts.
  * @throws Refusal BUILDER_UNKNOWN, BUILDER_REVOKED
  */
-export function refuseUnlessCounts(builders: readonly Builder[], signer: Signer, times: number[]): void {
+export function countedParty(builders: readonly Builder[], signer: Signer, times: number[]): string {
   const matching = builders.filter((builder) =>
     signer.kind === 'key' ? isKey(builder, signer.keyId) : isIdentity(builder, signer),
   );
-  if (matching.length === 0) throw new Refusal('BUILDER_UNKNOWN', signerName(signer).slice(0, 256));
+  const [first] = matching;
+  if (first === undefined) throw new Refusal('BUILDER_UNKNOWN', signerName(signer).slice(0, 256));
   if (matching.some((builder) => builder.state === 'compromised')) {
     throw new Refusal('BUILDER_REVOKED', `${signerName(signer)} is compromised`);
   }
-  if (matching.some((builder) => builder.state === 'active')) return;
+  // Entries of one builder are of one party: the policy's reader sees to that.
+  const party = partyOf(first);
+  if (matching.some((builder) => builder.state === 'active')) return party;
   const retiredAt = Math.max(...matching.map((builder) => Date.parse(builder.retiredAt ?? '')));
   // No timestamp proves no time: whoever holds the retired key could sign today.
-  if (times.length > 0 && times.every((time) => time < retiredAt)) return;
+  if (times.length > 0 && times.every((time) => time < retiredAt)) return party;
   throw new Refusal('BUILDER_REVOKED', `${signerName(signer)} is retired`);
 }
 

@@ -4,12 +4,13 @@ import { toSignedEntity } from '@sigstore/verify';
 import type { SignedEntity, TrustMaterial } from '@sigstore/verify';
 import {
   IN_TOTO_PAYLOAD_TYPE,
+  Refusal,
   refusing,
   type ProductPolicy,
   type ProvenanceStatement,
   type TrustPolicy,
 } from '../protocol/index.ts';
-import { builderKey, keyIdOfHint, refuseUnlessCounts, signerName, type Signer } from './builders.ts';
+import { builderKey, keyIdOfHint, countedParty, signerName, type Signer } from './builders.ts';
 import { productPolicyOf } from './policy.ts';
 import {
   readBundle,
@@ -35,15 +36,17 @@ export interface VerifiedStatement {
   statement: ProvenanceStatement;
   /** Key id (hex) of a key builder, or the certificate's SAN URI. */
   signer: string;
+  /** As whom the signer counts where the policy asks for several builders. */
+  party: string;
 }
 
 /**
  * The build's provenance.
- * @throws Refusal BUNDLE_INVALID, BUILDER_UNKNOWN, BUILDER_REVOKED, EVIDENCE_MISSING, POLICY_MALFORMED
+ * @throws Refusal DENIED, BUNDLE_INVALID, BUILDER_UNKNOWN, BUILDER_REVOKED, EVIDENCE_MISSING, POLICY_MALFORMED
  */
 export function verifyBundle(input: BundleInput): VerifiedStatement {
-  const { payload, signer } = verifyAttestation(input);
-  return { statement: readStatement(payload, input.sha256), signer };
+  const { payload, ...who } = verifyAttestation(input);
+  return { statement: readStatement(payload, input.sha256), ...who };
 }
 
 /**
@@ -54,17 +57,26 @@ export function verifyBundle(input: BundleInput): VerifiedStatement {
 export function verifyAttestation(
   input: Omit<BundleInput, 'sha256'>,
   limit?: number,
-): { payload: Buffer; signer: string } {
+): { payload: Buffer; signer: string; party: string } {
   const policy = productPolicyOf(input.policy, input.product);
   const { entity, payload } = readAttestation(input.bundle, limit);
   const trust = trustMaterial(input.sigstoreRoot, (hint) => ({
     publicKey: builderKey(policy.builders, keyIdOfHint(hint)),
-    // Retirement is judged by `refuseUnlessCounts`, which also sees that there are no timestamps at all.
+    // Retirement is judged by `countedParty`, which also sees that there are no timestamps at all.
     validFor: () => true,
   }));
   const signer = asBuilder(verifyEntity(entity, trust, neededEvidence(entity, policy, trust)));
-  refuseUnlessCounts(policy.builders, signer, trustedTimes(entity));
-  return { payload, signer: signerName(signer) };
+  const party = countedParty(policy.builders, signer, trustedTimes(entity));
+  refuseDenied(signerName(signer), input.policy);
+  return { payload, signer: signerName(signer), party };
+}
+
+/** By its whole name, or by the workflow alone, whatever its ref. */
+function refuseDenied(signer: string, { denied }: TrustPolicy): void {
+  const [workflow] = signer.split('@');
+  if (denied.signers.some((name) => name === signer || name === workflow)) {
+    throw new Refusal('DENIED', `signer ${signer}`);
+  }
 }
 
 function readAttestation(bytes: Uint8Array, limit?: number): { entity: SignedEntity; payload: Buffer } {

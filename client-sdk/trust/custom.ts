@@ -19,6 +19,9 @@ import {
   type Reader,
 } from './shape.ts';
 
+/** Most bundles that a release lists. */
+export const MAX_BUNDLES = 16;
+
 /** Highest security version that can be written: it is a counter that people raise, so a large one is a mistake or an attack. */
 export const MAX_SECURITY_VERSION = 1_000_000;
 
@@ -40,17 +43,21 @@ export const hardwareList = arrayOf(text(64, HARDWARE), 64, 1);
 /** Text for people, as any database can keep it: no NUL, and no halves of characters. Who shows it strips what a terminal would obey. */
 const PROSE = /^[^\p{Cs}\0]*$/u;
 
-const readCustom: Reader<TargetCustom> = object({
-  product: text(160, PRODUCT),
-  version: text(128, VERSION),
-  hardware: hardwareList,
-  securityVersion: integer(0, MAX_SECURITY_VERSION),
-  fallback: arrayOf(fallback, 32),
-  bundles: arrayOf(sideFile, 16),
-  notes: text(16_384, PROSE),
-  sbom: nullable(sideFile),
-  cves: arrayOf(text(64), 1024),
-});
+const readCustom: Reader<TargetCustom> = object(
+  {
+    product: text(160, PRODUCT),
+    version: text(128, VERSION),
+    hardware: hardwareList,
+    securityVersion: integer(0, MAX_SECURITY_VERSION),
+    fallback: arrayOf(fallback, 32),
+    bundles: arrayOf(sideFile, MAX_BUNDLES),
+    notes: text(16_384, PROSE),
+    sbom: nullable(sideFile),
+    cves: arrayOf(text(64), 1024),
+  },
+  // What is deprecated says why.
+  { deprecated: text(1024, /^[^\p{Cs}\0]+$/u) },
+);
 
 /**
  * Reads `custom` of a product role's target. Every name in it lies below the target's own product.

@@ -9,16 +9,16 @@ export { refreshTrust } from './refresh.ts';
 export type { MetadataFetch, RefreshOptions, TrustResult } from './refresh.ts';
 
 // The policy and what a target says of itself
-export { MAX_POLICY_BYTES, parsePolicy, spkiDigest } from './policy.ts';
-export { MAX_SECURITY_VERSION, parseCustom } from './custom.ts';
+export { attestationsAsked, MAX_POLICY_BYTES, parsePolicy, productPolicyOf, spkiDigest } from './policy.ts';
+export { MAX_BUNDLES, MAX_SECURITY_VERSION, parseCustom } from './custom.ts';
 
 // Sigstore
 export { verifyAttestation, verifyBundle } from './bundle.ts';
 export type { BundleInput, VerifiedStatement } from './bundle.ts';
 export { MAX_BUNDLE_BYTES, MAX_SIGSTORE_ROOT_BYTES } from './sigstore.ts';
 export { MAX_SBOM_BUNDLE_BYTES, MAX_SBOM_BYTES, verifySbom, type VerifiedSbom } from './sbom.ts';
-export { refuseByPolicy, verifyRelease } from './release.ts';
-export type { ReleaseInput, VerifiedRelease } from './release.ts';
+export { refuseByPolicy, ReleaseReview, verifyRelease } from './release.ts';
+export type { ReleaseInput, ReleaseQuestion, VerifiedRelease } from './release.ts';
 
 // What the service may ask, and what the charger allows
 export { directedTarget, directiveTime, verifyDirective } from './directive.ts';

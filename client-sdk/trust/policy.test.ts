@@ -34,6 +34,12 @@ describe('parsePolicy', () => {
     const ed25519 = policy(testKey(), director);
     expect(parsePolicy(Buffer.from(JSON.stringify(ed25519)))).toMatchObject(ed25519);
     parsePolicy(changed((raw) => raw.products[PRODUCT]!.builders.push(identity)));
+    const asking = changed((raw) => {
+      first(raw).party = 'ci';
+      raw.products[PRODUCT]!.builders.push({ ...identity, party: 'second-site' });
+      Object.assign(raw.products[PRODUCT]!, { builderThreshold: 2, sbom: 'required' });
+    });
+    expect(parsePolicy(asking).products[PRODUCT]).toMatchObject({ builderThreshold: 2, sbom: 'required' });
   });
 
   it.each<[string, (raw: TrustPolicy) => void]>([
@@ -69,6 +75,26 @@ describe('parsePolicy', () => {
         }),
     ],
     ['version 0', (raw) => (raw.version = 0)],
+    ['an SBOM that may be what it likes', (raw) => Object.assign(raw.products[PRODUCT]!, { sbom: true })],
+    ['no builder at all', (raw) => (raw.products[PRODUCT]!.builderThreshold = 0)],
+    ['more builders than there are', (raw) => (raw.products[PRODUCT]!.builderThreshold = 2)],
+    [
+      'more builders than there are parties',
+      (raw) => {
+        first(raw).party = 'ci';
+        raw.products[PRODUCT]!.builders.push({ ...identity, party: 'ci' });
+        raw.products[PRODUCT]!.builderThreshold = 2;
+      },
+    ],
+    [
+      'one workflow in two parties',
+      (raw) =>
+        raw.products[PRODUCT]!.builders.push(
+          { ...identity, party: 'one' },
+          { ...identity, party: 'two', ref: 'refs/heads/main' },
+        ),
+    ],
+    ['a party of no name', (raw) => (first(raw).party = 'The CI')],
   ])('refuses %s', (_, change) => {
     expectRefusal('POLICY_MALFORMED', () => parsePolicy(changed(change)));
   });
@@ -97,6 +123,7 @@ describe('parseCustom', () => {
       sbom: side,
       cves: ['CVE-2026-1'],
       notes: 'Fixes:\n\tthe lock 🔒',
+      deprecated: 'the display flickers',
     });
     expect(parseCustom(full)).toEqual(full);
   });
@@ -112,6 +139,7 @@ describe('parseCustom', () => {
     ['an sbom of another product', custom({ sbom: { ...side, path: 'acme.ac22/a.json' } })],
     ['a NUL in the notes', custom({ notes: 'a\u0000b' })],
     ['half a character in the notes', custom({ notes: 'a\ud800b' })],
+    ['deprecated for no reason', { ...custom(), deprecated: '' }],
     ['an expiry that is no time', custom({ fallback: [{ ...fallback, expires: 'never' }] })],
   ])('refuses %s', (_, value) => {
     expectRefusal('TARGET_MALFORMED', () => parseCustom(value));

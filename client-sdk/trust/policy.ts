@@ -12,6 +12,7 @@ import {
   type ProductPolicy,
   type TrustPolicy,
 } from '../protocol/index.ts';
+import { builderName, partyOf } from './builders.ts';
 import { MAX_SECURITY_VERSION } from './custom.ts';
 import { keyIdOf, tufKeyOf } from './keys.ts';
 import {
@@ -34,9 +35,12 @@ export const MAX_POLICY_BYTES = 256 * 1024;
 const state = oneOf('active', 'retired', 'compromised');
 const keyId = text(64, SHA256);
 const pem = text(2048, /^-----BEGIN PUBLIC KEY-----\n/);
+const party = text(64, /^[a-z0-9][a-z0-9._-]*$/);
+/** Most builders that a policy can ask for: each needs a bundle of its own. */
+const MAX_BUILDER_THRESHOLD = 8;
 
 const keyBuilder: Reader<KeyBuilder> = (value, at) => {
-  const builder = object({ kind: oneOf('key'), keyId, publicKey: pem, state }, { retiredAt: instant })(
+  const builder = object({ kind: oneOf('key'), keyId, publicKey: pem, state }, { retiredAt: instant, party })(
     value,
     at,
   );
@@ -56,7 +60,7 @@ const identityBuilder: Reader<IdentityBuilder> = (value, at) =>
         ref: text(256, /^(refs\/[^\s*]+\*?)?$/),
         state,
       },
-      { retiredAt: instant },
+      { retiredAt: instant, party },
     )(value, at),
     at,
   );
@@ -65,15 +69,23 @@ const builder: Reader<Builder> = (value, at) =>
   own(value, at).get('kind') === 'identity' ? identityBuilder(value, at) : keyBuilder(value, at);
 
 const productPolicy: Reader<ProductPolicy> = (value, at) => {
-  const policy = object({
-    builders: arrayOf(builder, 64),
-    logs: integer(0, 8),
-    timestamps: integer(0, 8),
-    securityVersionCap: integer(0, MAX_SECURITY_VERSION),
-    emergencyFloor: integer(0, MAX_SECURITY_VERSION),
-  })(value, at);
+  const policy = object(
+    {
+      builders: arrayOf(builder, 64),
+      logs: integer(0, 8),
+      timestamps: integer(0, 8),
+      securityVersionCap: integer(0, MAX_SECURITY_VERSION),
+      emergencyFloor: integer(0, MAX_SECURITY_VERSION),
+    },
+    { builderThreshold: integer(1, MAX_BUILDER_THRESHOLD), sbom: oneOf('optional', 'required') },
+  )(value, at);
   if (policy.emergencyFloor > policy.securityVersionCap) {
     throw new ShapeError(`${at}/emergencyFloor`, 'at most the cap, else no image is left');
+  }
+  refuseTwoParties(policy.builders, at);
+  const parties = new Set(policy.builders.map(partyOf));
+  if ((policy.builderThreshold ?? 1) > Math.max(1, parties.size)) {
+    throw new ShapeError(`${at}/builderThreshold`, 'at most the number of parties, else no image is left');
   }
   return policy;
 };
@@ -108,6 +120,22 @@ export function productPolicyOf(policy: TrustPolicy, product: string): ProductPo
   const found = Object.hasOwn(policy.products, product) ? policy.products[product] : undefined;
   if (found === undefined) throw new Refusal('BUILDER_UNKNOWN', `the policy does not name ${product}`);
   return found;
+}
+
+/** What a product asks of the attestations of each image. */
+export function attestationsAsked(policy: ProductPolicy): { builders: number; sbom: boolean } {
+  return { builders: policy.builderThreshold ?? 1, sbom: policy.sbom === 'required' };
+}
+
+/** One builder in two parties would count as both. */
+function refuseTwoParties(builders: readonly Builder[], at: string): void {
+  const parties = new Map<string, string>();
+  for (const [i, builder] of builders.entries()) {
+    const name = builderName(builder);
+    const known = parties.get(name) ?? partyOf(builder);
+    if (known !== partyOf(builder)) throw new ShapeError(`${at}/builders/${i}/party`, `${known}, as before`);
+    parties.set(name, known);
+  }
 }
 
 /** SHA-256 (hex) of a key's SPKI DER: the id of a key builder and the hint in its bundles. */

@@ -43,7 +43,7 @@ describe('a bundle by a key', () => {
   it.each(['p256', 'ed25519'] as const)('verifies with %s', (kind) => {
     const key = testKey(kind);
     const verified = verify(keyBundle(key, statement()), policy(key, testKey()));
-    expect(verified).toEqual({ statement: statement(), signer: key.hint });
+    expect(verified).toEqual({ statement: statement(), signer: key.hint, party: `builder ${key.hint}` });
   });
 
   it('is known by its key id, whether its hint is hex or base64 as cosign writes it', () => {

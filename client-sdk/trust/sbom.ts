@@ -29,7 +29,7 @@ export interface VerifiedSbom {
 
 /**
  * @param input `sha256` is the image's digest.
- * @throws Refusal BUNDLE_INVALID, BUILDER_UNKNOWN, BUILDER_REVOKED, EVIDENCE_MISSING, POLICY_MALFORMED
+ * @throws Refusal DENIED, BUNDLE_INVALID, BUILDER_UNKNOWN, BUILDER_REVOKED, EVIDENCE_MISSING, POLICY_MALFORMED
  */
 export function verifySbom(input: BundleInput): VerifiedSbom {
   const { payload, signer } = verifyAttestation(input, MAX_SBOM_BUNDLE_BYTES);

@@ -9,14 +9,21 @@ import type { CommandContext, Result, SharedOptions } from './context.ts';
 
 interface VerifyOptions extends SharedOptions {
   image: string;
-  bundle?: string;
+  bundle: string[];
+  sbom?: string;
 }
 
 export function verifyCommand(context: CommandContext): Command {
   return new Command('verify')
     .description('May this charger install this file? Judged by what it trusted last, without the network')
     .requiredOption('--image <file>', 'the image')
-    .option('--bundle <file>', 'its Sigstore bundle (default: <image>.sigstore.json)')
+    .option(
+      '--bundle <file>',
+      'its Sigstore bundle; may be repeated (default: <image>.sigstore.json)',
+      (file: string, before: string[]) => [...before, file],
+      [],
+    )
+    .option('--sbom <file>', 'the bundle around its SBOM, where the policy asks for one')
     .option('--config <file>', 'the provisioning file (default: TIDEGATE_CHARGER, else charger.json)')
     .option('--json', 'answer in JSON')
     .addHelpText(
@@ -25,6 +32,7 @@ export function verifyCommand(context: CommandContext): Command {
 Examples:
   $ tidegate-charger verify --image dc150-1.2.0.raucb
   $ tidegate-charger verify --image fw.bin --bundle fw.bundle.json --json
+  $ tidegate-charger verify --image fw.bin --bundle ci.json --bundle second.json --sbom fw.bin.sbom.sigstore.json
 
 Exit code 0 means yes; 1 means no, and the message begins with the code of the rule that says so.`,
     )
@@ -34,13 +42,13 @@ Exit code 0 means yes; 1 means no, and the message begins with the code of the r
 async function verify(context: CommandContext, options: VerifyOptions): Promise<Result> {
   const provisioning = await provisioningOf(context, options);
   const image = resolve(context.cwd, options.image);
+  const bundles = options.bundle.length === 0 ? [`${image}.sigstore.json`] : options.bundle;
   const { sha256, target, signer, trust } = await verifyOffline({
     identity: await identityOf(provisioning),
     stateFolder: provisioning.state,
     image,
-    bundles: [
-      await readBundle(options.bundle ? resolve(context.cwd, options.bundle) : `${image}.sigstore.json`),
-    ],
+    bundles: await Promise.all(bundles.map((file) => readBundle(resolve(context.cwd, file)))),
+    sbom: options.sbom === undefined ? undefined : await readBundle(resolve(context.cwd, options.sbom)),
     clock: clockOf(context),
   });
   const { version, securityVersion } = target.custom;

@@ -17,7 +17,14 @@ import type {
   TrustPolicy,
 } from '../../protocol/index.ts';
 import { testKey } from '../../trust/testing/keys.ts';
-import { keyBundle, policy, release, statement, withBundles } from '../../trust/testing/releases.ts';
+import {
+  keyBundle,
+  policy,
+  release,
+  statement,
+  withBundles,
+  withSbom,
+} from '../../trust/testing/releases.ts';
 import { NOW, TestRepository } from '../../trust/testing/repository.ts';
 
 /** Time that stands still but for sleeping. */
@@ -72,11 +79,20 @@ export class TestService {
     else this.repository.bump('targets');
   }
 
-  /** Builds, signs and publishes an image. */
-  publish(image: Buffer, changes: Partial<TargetCustom> = {}): ReleaseTarget {
+  /**
+   * Builds, signs and publishes an image.
+   * @param also further bundles, and an SBOM
+   */
+  publish(
+    image: Buffer,
+    changes: Partial<TargetCustom> = {},
+    also: (plain: ReleaseTarget) => { bundles?: Buffer[]; sbom?: Buffer } = () => ({}),
+  ): ReleaseTarget {
     const plain = release(changes, image);
-    const bundle = keyBundle(this.builder, statement(plain));
-    const target = withBundles(plain, [bundle]);
+    const { bundles = [], sbom } = also(plain);
+    const all = [keyBundle(this.builder, statement(plain)), ...bundles];
+    const attested = withBundles(plain, all);
+    const target = sbom === undefined ? attested : withSbom(attested, sbom);
     this.repository.productTargets[target.path] = {
       length: target.length,
       hashes: { sha256: target.sha256 },
@@ -84,7 +100,8 @@ export class TestService {
     };
     this.repository.bump('product');
     this.put(target.path, target.sha256, image);
-    for (const side of target.custom.bundles) this.put(side.path, side.sha256, bundle);
+    for (const [i, side] of target.custom.bundles.entries()) this.put(side.path, side.sha256, all[i]!);
+    if (target.custom.sbom) this.put(target.custom.sbom.path, target.custom.sbom.sha256, sbom!);
     return target;
   }
 

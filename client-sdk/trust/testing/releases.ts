@@ -1,12 +1,14 @@
 /** Releases, statements, key-signed bundles and a policy that fits them, each open to being made wrong. */
 import {
   BUILD_TYPE,
+  CYCLONEDX_TYPE,
   IN_TOTO_PAYLOAD_TYPE,
   preAuthEncoding,
   PROVENANCE_TYPE,
   STATEMENT_TYPE,
   type ProvenanceStatement,
   type ReleaseTarget,
+  type SbomStatement,
   type TargetCustom,
   type TrustPolicy,
 } from '../../protocol/index.ts';
@@ -64,6 +66,26 @@ export function statement(target: ReleaseTarget = release()): ProvenanceStatemen
       runDetails: { builder: { id: 'https://ci.example/builder' } },
     },
   };
+}
+
+/** What `tidegate sign --sbom` attests. */
+export function sbomStatement(
+  target: ReleaseTarget = release(),
+  predicate: Record<string, unknown> = {},
+): SbomStatement {
+  return {
+    _type: STATEMENT_TYPE,
+    subject: [{ name: 'dc150.raucb', digest: { sha256: target.sha256 } }],
+    predicateType: CYCLONEDX_TYPE,
+    predicate: { bomFormat: 'CycloneDX', specVersion: '1.6', ...predicate },
+  };
+}
+
+/** The release with this SBOM listed. */
+export function withSbom(target: ReleaseTarget, bundle: Uint8Array): ReleaseTarget {
+  const path = `${target.path}.sbom.sigstore.json`;
+  const sbom = { path, sha256: sha256(bundle), length: bundle.length };
+  return { ...target, custom: { ...target.custom, sbom } };
 }
 
 /** Bundle v0.3 with one DSSE signature. */
