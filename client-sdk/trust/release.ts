@@ -97,11 +97,19 @@ export class ReleaseReview {
     this.#sbom = true;
   }
 
+  /** What the first bundle that verifies says, whether or not it is enough. @throws Refusal BUNDLE_MISSING, and those of `verifyBundle` */
+  first(): VerifiedStatement {
+    const [first] = this.#verified.values();
+    if (first === undefined) {
+      throw this.#refusals[0] ?? new Refusal('BUNDLE_MISSING', this.#question.target.path);
+    }
+    return first;
+  }
+
   /** @throws Refusal BUNDLE_MISSING, BUILDERS_TOO_FEW, SBOM_MISSING, and those of `verifyBundle` */
   verdict(): VerifiedRelease {
     const { target } = this.#question;
-    const [first] = this.#verified.values();
-    if (first === undefined) throw this.#refusals[0] ?? new Refusal('BUNDLE_MISSING', target.path);
+    const first = this.first();
     const signers = [...this.#verified.values()].map(({ signer }) => signer);
     if (!this.enough) {
       const others = this.#refusals.map(({ code }) => code).join(', ');

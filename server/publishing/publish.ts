@@ -99,6 +99,7 @@ function unchanged(current: Current | undefined): Published {
       roles: row.roles,
     },
     releases: [],
+    changedReleases: [],
     yanked: [],
   };
 }
@@ -119,6 +120,10 @@ function summary(candidate: Candidate, changes: ReleaseChanges): Published {
       version: target.custom.version,
       path: target.path,
       sha256: target.sha256,
+    })),
+    changedReleases: changes.changed.map(({ product, target }) => ({
+      product,
+      version: target.custom.version,
     })),
     yanked: changes.yanked.map(({ path }) => path),
   };

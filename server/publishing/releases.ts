@@ -2,10 +2,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Transaction } from 'kysely';
 import { FILE_NAME, type ReleaseTarget, type SideFile, targetPath } from '@tidegate/client-sdk/protocol';
-import { verifyRelease } from '@tidegate/client-sdk/trust';
 import { ApiError } from '../http/index.ts';
 import type { Database, Row } from '../db/index.ts';
 import { targetKey } from '@tidegate/signer/repository';
+import { reviewAttestations } from './attestations.ts';
 import type { Candidate } from './candidate.ts';
 import { collect, readBlob } from './current.ts';
 import { readStaged, stagedLength } from './staging.ts';
@@ -18,6 +18,8 @@ export interface ReleaseChanges {
   changed: { product: string; target: ReleaseTarget }[];
   /** Listed before and not any more. */
   yanked: Row<'releases'>[];
+  /** Paths of those among them that were verified anew, with their new attestations. */
+  verified: Set<string>;
   /** Staged files that the repository will refer to. */
   promote: SideFile[];
 }
@@ -32,14 +34,25 @@ export async function reviewReleases(
   candidate: Candidate,
 ): Promise<ReleaseChanges> {
   const known = await releasesOf(deps, trx, [...candidate.changedRoles, ...candidate.removed]);
-  const changes: ReleaseChanges = { added: [], changed: [], yanked: [], promote: [] };
+  const changes: ReleaseChanges = {
+    added: [],
+    changed: [],
+    yanked: [],
+    verified: new Set(),
+    promote: [],
+  };
   for (const product of candidate.changedRoles) {
     sortTargets(product, candidate, known, changes);
   }
+  const rows = new Map(known.map((row) => [row.path, row]));
   for (const { product, target } of [...changes.added, ...changes.changed]) {
+    const row = rows.get(target.path);
     requireConsistent(product, target);
     requireFallbacksListed(product, target, candidate);
-    await requireVerified(deps, product, target, candidate, changes.promote);
+    await requirePromotable(deps, target, changes.promote);
+    if (!gains(row, target)) continue;
+    await requireVerified(deps, product, target, candidate, row);
+    changes.verified.add(target.path);
   }
   changes.yanked = known.filter((row) => row.yanked_at === null && !isListed(candidate, row));
   return changes;
@@ -131,25 +144,43 @@ function requireFallbacksListed(product: string, target: ReleaseTarget, candidat
   }
 }
 
-/** Every file is here, as long as it should be; its digest was taken when it was uploaded. A charger would accept the release. */
-async function requireVerified(
+/**
+ * Whether a release becomes something that a charger could not take before. One that is deprecated, or loses a way down, does not: that
+ * must be possible for a release which the policy refuses by now.
+ */
+function gains(row: Row<'releases'> | undefined, { custom }: ReleaseTarget): boolean {
+  if (row === undefined || row.yanked_at !== null) return true;
+  const { bundles, sbom, fallback } = row.custom;
+  return (
+    !isDeepStrictEqual(custom.bundles, bundles) ||
+    !isDeepStrictEqual(custom.sbom, sbom) ||
+    custom.fallback.some((way) => !fallback.some((before) => isDeepStrictEqual(way, before)))
+  );
+}
+
+/** Every file is here, as long as it should be; its digest was taken when it was uploaded. */
+async function requirePromotable(
   deps: PublishingDeps,
-  product: string,
   target: ReleaseTarget,
-  candidate: Candidate,
   promote: SideFile[],
 ): Promise<void> {
   const { bundles, sbom } = target.custom;
   for (const file of [target, ...bundles, ...(sbom === null ? [] : [sbom])]) {
     if (await requirePresent(deps, file)) promote.push(file);
   }
-  verifyRelease({
-    target,
-    bundles: await Promise.all(bundles.map((bundle) => readSideFile(deps, bundle))),
-    product,
-    policy: candidate.policy,
-    sigstoreRoot: candidate.documents.sigstoreRoot,
-  });
+}
+
+/** A charger would accept the release. */
+async function requireVerified(
+  deps: PublishingDeps,
+  product: string,
+  target: ReleaseTarget,
+  { policy, documents: { sigstoreRoot } }: Candidate,
+  row: Row<'releases'> | undefined,
+): Promise<void> {
+  const newSbom = !isDeepStrictEqual(target.custom.sbom, row?.custom.sbom);
+  const read = (file: SideFile) => readSideFile(deps, file);
+  await reviewAttestations({ target, product, policy, sigstoreRoot }, read, newSbom);
 }
 
 /** @returns whether it waits in staging; false when the store has it already. */

@@ -6,9 +6,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Transaction } from 'kysely';
 import { Refusal, type ReleaseTarget, type TrustPolicy } from '@tidegate/client-sdk/protocol';
-import { parsePolicy, verifyRelease } from '@tidegate/client-sdk/trust';
+import { parsePolicy } from '@tidegate/client-sdk/trust';
 import { targetKey } from '@tidegate/signer/repository';
 import type { Database, Row } from '../db/index.ts';
+import { reviewAttestations } from './attestations.ts';
 import type { Candidate } from './candidate.ts';
 import { type Current, readBlob } from './current.ts';
 import { kindsOf, liveRollouts, serialsOf } from './fleet.ts';
@@ -165,7 +166,7 @@ function shelvesOf(
         sigstoreRoot: candidate.documents.sigstoreRoot,
       });
   const refusedNow = (target: ReleaseTarget): Promise<string | null> =>
-    brought.has(target.path) ? Promise.resolve(null) : verdictNow(target);
+    changes.verified.has(target.path) ? Promise.resolve(null) : verdictNow(target);
   return {
     before: {
       delegated: current.roles.has(product),
@@ -197,11 +198,10 @@ function verdicts(
 ): (target: ReleaseTarget) => Promise<string | null> {
   const known = new Map<string, Promise<string | null>>();
   const verify = async (target: ReleaseTarget): Promise<string | null> => {
-    const bundles = await Promise.all(
-      target.custom.bundles.map(({ path, sha256 }) => readBlob(deps.blobs, targetKey(path, sha256))),
-    );
     try {
-      verifyRelease({ target, bundles, product, ...trust });
+      await reviewAttestations({ target, product, ...trust }, ({ path, sha256 }) =>
+        readBlob(deps.blobs, targetKey(path, sha256)),
+      );
       return null;
     } catch (error) {
       if (error instanceof Refusal) return error.code;

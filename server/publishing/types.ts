@@ -68,6 +68,8 @@ export interface Published {
   };
   /** Releases that this publication listed first. */
   releases: { product: string; version: string; path: string; sha256: string }[];
+  /** Known releases of which something else is said now, or that are listed again. */
+  changedReleases: { product: string; version: string }[];
   /** Releases that it no longer lists. */
   yanked: string[];
 }

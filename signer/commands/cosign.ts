@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { Refusal } from '@tidegate/client-sdk/protocol';
+import { Refusal, type ReleaseTarget } from '@tidegate/client-sdk/protocol';
 import { hashFile } from '../attest/index.ts';
 import { checkProposal, productRole, readWorkingCopy, RepositoryError } from '../repository/index.ts';
 import { type CommandContext, now } from './context.ts';
-import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
+import { describeProposal, describeSignatures, proposalJson } from './describe.ts';
 import { exists, homeOf } from './home.ts';
 import { holdersHere } from './keyring.ts';
 import { unreadable } from './options.ts';
@@ -21,7 +21,10 @@ interface CosignOptions {
 export function cosignCommand(context: CommandContext): Command {
   return new Command('cosign')
     .description('See in plain words what is proposed, verify it again, and add your signature')
-    .argument('[proposal]', '<product>@<version>, or its file (default: the only one that lacks signatures)')
+    .argument(
+      '[proposal]',
+      '<product>@<version>, <product>, or its file (default: the only one that lacks signatures)',
+    )
     .option(
       '--key <key>',
       'your key for this product: a file, `pkcs11:…` or `exec:…` (default: TIDEGATE_KEY)',
@@ -33,6 +36,7 @@ export function cosignCommand(context: CommandContext): Command {
       `
 Examples:
   $ tidegate release cosign --key .tidegate/keys/frank/acme.dc150.key.json
+  $ tidegate release cosign acme.dc150 --key .tidegate/keys/frank/acme.dc150.key.json
   $ tidegate release cosign acme.dc150@1.2.0 --key .tidegate/keys/frank/acme.dc150.key.json
   $ TIDEGATE_KEY=frank.key.json tidegate release cosign acme.dc150-1.2.0.json --image fw.raucb`,
     )
@@ -53,11 +57,8 @@ async function cosign(
   const before = checkProposal(copy, proposal, at);
   // One more signature would be other bytes under a version that may be published already.
   if (before.adopted) throw new RepositoryError('PROPOSAL_COMPLETE', file);
-  const looked = await lookAtImage(
-    options.image === undefined ? undefined : resolve(context.cwd, options.image),
-    proposal.imageFile,
-    before.target,
-  );
+  const given = options.image === undefined ? undefined : resolve(context.cwd, options.image);
+  const looked = before.target !== null && (await lookAtImage(given, proposal.imageFile, before.target));
 
   const role = productRole(copy.targets.metadata, proposal.product);
   const signed = await signProposal(proposal, role, await openSignerKey(context, options.key));
@@ -69,10 +70,11 @@ async function cosign(
   return {
     json: { ...proposalJson(file, signed, checked, holders), imageSeen: looked },
     lines: [
-      ...describeRelease(checked.target, checked.verified.signer),
-      looked
-        ? '  the image here is the one that is signed'
-        : '  the image is not here; only its digest was seen',
+      ...describeProposal(proposal, checked, copy.products.get(proposal.product)?.metadata),
+      ...(looked ? ['  the image here is the one that is signed'] : []),
+      ...(!looked && checked.change.kind === 'release'
+        ? ['  the image is not here; only its digest was seen']
+        : []),
       ...describeSignatures(signed, checked.status, holders),
       checked.status.complete ? 'Next: tidegate publish' : 'More signatures are needed.',
     ],
@@ -82,11 +84,11 @@ async function cosign(
 /** A cosigner who has the image signs what was looked at, not what somebody says of it. */
 async function lookAtImage(
   given: string | undefined,
-  proposed: string,
-  target: { sha256: string; path: string },
+  proposed: string | undefined,
+  target: ReleaseTarget,
 ): Promise<boolean> {
   const file = given ?? proposed;
-  if (given === undefined && !(await exists(file))) return false;
+  if (file === undefined || (given === undefined && !(await exists(file)))) return false;
   const { sha256 } = await hashFile(file).catch(unreadable(file));
   if (sha256 !== target.sha256) throw new Refusal('IMAGE_DIGEST', `${file} is not ${target.path}`);
   return true;

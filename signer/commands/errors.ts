@@ -20,8 +20,6 @@ export const COMMAND_ERRORS = {
     'Say which proposal: <product>@<version>, or its file. `tidegate release list` lists them.',
   KEY_UNNAMED: 'Say which key signs: --key, or TIDEGATE_KEY; a file, `pkcs11:…` or `exec:…`.',
   HOLDERS_MISSING: 'Too few of the keys that must sign are here. Bring the missing key files into keys/.',
-  RELEASE_UNKNOWN:
-    'The signed product role here lists no such release. `tidegate product list` shows products; check the version.',
   HARDWARE_UNKNOWN: 'The product does not come on this hardware. Check the spelling of --hardware.',
 } as const;
 

@@ -34,6 +34,16 @@ export function hardwareIds(text: string): string[] {
   return ids;
 }
 
+/** `<product>@<version>`. */
+export function releaseName(text: string): { product: string; version: string } {
+  const [product = '', version = '', ...rest] = text.split('@');
+  if (rest.length > 0) throw invalidOption('<release>', text, '<product>@<version>, e.g. acme.dc150@1.2.0');
+  return {
+    product: productId(product, '<release>'),
+    version: versionNumber('the version after @', version),
+  };
+}
+
 /** A whole number within bounds. */
 export function wholeNumber(option: string, text: string, least: number, most: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;

@@ -1,14 +1,15 @@
-/** Proposals on disk: `releases/<product>-<version>.json`. */
+/** Proposals on disk: `releases/<product>-<version>.json` for a release, `releases/<product>-<version>.<kind>-<role version>.json` else. */
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { PRODUCT } from '@tidegate/client-sdk/protocol';
 import {
-  bundlesOf,
+  filesByDigest,
   type Proposal,
   parseProposal,
   readWorkingCopy,
   releasesOf,
   RepositoryError,
+  versionOf,
 } from '../repository/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { CommandError } from './errors.ts';
@@ -23,8 +24,12 @@ export interface StoredProposal {
   proposal: Proposal;
 }
 
-export function proposalFile(home: Home, product: string, version: string): string {
-  return join(home.releases, `${product}-${version}.json`);
+/** @param again a release that was listed before and is not any more: the file of the first time stays. */
+export function proposalFile(home: Home, { product, change, role }: Proposal, again = false): string {
+  const version = versionOf(change);
+  const release = version === undefined ? product : `${product}-${version}`;
+  const kind = change.kind === 'release' && !again ? '' : `.${change.kind}-${role.signed.version}`;
+  return join(home.releases, `${release}${kind}.json`);
 }
 
 /** @throws CommandError `FILE_UNREADABLE`; RepositoryError `PROPOSAL_MALFORMED`. */
@@ -79,8 +84,9 @@ export async function findProposal(
     if (PRODUCT.test(name)) return onlyOpen(home, name);
     throw new CommandError('PROPOSAL_UNNAMED', `${name} is neither a file here nor <product>@<version>`);
   }
-  const found = (await listProposals(home)).find(
-    ({ proposal }) => proposal.product === product && proposal.version === version,
+  // The newest of several: what is asked for is what was proposed last.
+  const found = (await listProposals(home)).findLast(
+    ({ proposal }) => proposal.product === product && versionOf(proposal.change) === version,
   );
   if (found === undefined) throw new RepositoryError('PROPOSAL_MISSING', name);
   return found;
@@ -98,7 +104,7 @@ async function onlyOpen(home: Home, product: string | undefined): Promise<Stored
     );
   }
   if (open.length === 1) return only;
-  const names = open.map(({ proposal }) => `${proposal.product}@${proposal.version}`);
+  const names = open.map(({ proposal }) => referenceOf(proposal));
   throw new CommandError('PROPOSAL_UNNAMED', `${names.join(' and ')} wait for signatures`);
 }
 
@@ -111,20 +117,43 @@ export async function openProposals(home: Home): Promise<StoredProposal[]> {
   );
 }
 
-/** Image and bundles of a proposal, as they are to be published. */
-export interface ReleaseFiles {
-  image: { path: string; sha256: string; length: number; file: string };
-  bundles: { path: string; sha256: string; length: number; bytes: Buffer }[];
+/** How the command line names a proposal: `<product>@<version>`, or the product alone for a change of the whole role. */
+export function referenceOf({ product, change }: Proposal): string {
+  const version = versionOf(change);
+  return version === undefined ? product : `${product}@${version}`;
 }
 
-/** @throws RepositoryError `PROPOSAL_TAMPERED`. */
+/** What a proposal brings to be published. */
+export interface ReleaseFiles {
+  /** Null where the change lists no new image. */
+  image: { path: string; sha256: string; length: number; file: string } | null;
+  /** Bundles and SBOMs. */
+  side: { path: string; sha256: string; length: number; bytes: Buffer }[];
+}
+
 export function filesOf(proposal: Proposal): ReleaseFiles {
-  const target = releasesOf(proposal.role).find(({ custom }) => custom.version === proposal.version);
-  if (target === undefined) throw new RepositoryError('PROPOSAL_TAMPERED', proposal.version);
-  const bundles = bundlesOf(proposal, target);
-  const { path, sha256, length } = target;
-  return {
-    image: { path, sha256, length, file: proposal.imageFile },
-    bundles: target.custom.bundles.map((listed, i) => ({ ...listed, bytes: bundles[i] ?? Buffer.alloc(0) })),
-  };
+  const { change, imageFile, role } = proposal;
+  const files = filesByDigest(proposal);
+  const version = versionOf(change);
+  const target = releasesOf(role).find(({ custom }) => custom.version === version);
+  const listed =
+    target === undefined
+      ? []
+      : [...target.custom.bundles, ...(target.custom.sbom === null ? [] : [target.custom.sbom])];
+  const side = listed.flatMap((file) => {
+    const bytes = files.get(file.sha256);
+    return bytes === undefined ? [] : [{ ...file, bytes }];
+  });
+  if (change.kind !== 'release' || imageFile === undefined) return { image: null, side };
+  const { path, sha256, length } = change.target;
+  return { image: { path, sha256, length, file: imageFile }, side };
+}
+
+/** Bundles and SBOMs that the proposals of this machine hold, by SHA-256. */
+export async function sideFilesHere(home: Home): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  for (const { proposal } of await listProposals(home)) {
+    for (const [sha256, bytes] of filesByDigest(proposal)) found.set(sha256, bytes);
+  }
+  return found;
 }

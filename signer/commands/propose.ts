@@ -1,21 +1,13 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import {
-  checkProposal,
-  proposeRelease,
-  readWorkingCopy,
-  RepositoryError,
-  type WorkingCopy,
-} from '../repository/index.ts';
-import { type CommandContext, now } from './context.ts';
-import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
-import { exists, type Home, homeOf, keyHint, readCeremony } from './home.ts';
-import { holdersHere } from './keyring.ts';
+import { readWorkingCopy, RepositoryError } from '../repository/index.ts';
+import type { CommandContext } from './context.ts';
+import { type Home, homeOf, readCeremony } from './home.ts';
 import { collect, productId, versionNumber } from './options.ts';
-import { listProposals, proposalFile, saveProposal } from './proposals.ts';
+import { listProposals } from './proposals.ts';
+import { proposeChange } from './propose-change.ts';
 import { describeTarget, type ReleaseOptions } from './release-target.ts';
 import { report, type Result } from './result.ts';
-import { adoptRole, openSignerKey, roleOf, signProposal } from './signing.ts';
 
 interface ProposeOptions extends ReleaseOptions {
   key?: string;
@@ -27,6 +19,7 @@ export function proposeCommand(context: CommandContext): Command {
     .description('Propose a release: verify it as a charger would, and sign the product role first')
     .argument('<image>', 'the firmware image')
     .requiredOption('--bundle <file>', 'from `tidegate sign`; may be repeated', collect, [])
+    .option('--sbom <file>', 'the bundle around its SBOM, from `tidegate sign --sbom`')
     .requiredOption('--product <id>', 'e.g. acme.dc150')
     .requiredOption('--version <version>', 'as attested')
     .requiredOption('--hardware <ids>', 'as attested')
@@ -58,7 +51,8 @@ Examples:
   $ tidegate release propose fw.raucb --bundle fw.raucb.sigstore.json --product acme.dc150 --version 1.2.0 \\
       --hardware dc150-r2 --security-version 3 --key .tidegate/keys/erin/acme.dc150.key.json
   $ tidegate release propose fw.raucb --bundle fw.raucb.sigstore.json --product acme.dc150 --version 1.2.0 \\
-      --hardware dc150-r2 --security-version 3 --fallback 1.1.0:auto --fallback 1.0.0 --cve CVE-2026-1234 --notes 'Fixes the lock'`,
+      --sbom fw.raucb.sbom.sigstore.json --hardware dc150-r2 --security-version 3 --fallback 1.1.0:auto --fallback 1.0.0 \\
+      --cve CVE-2026-1234 --notes 'Fixes the lock'`,
     )
     .action((image: string, options: ProposeOptions) =>
       report(context, options, () => propose(context, image, options)),
@@ -66,49 +60,31 @@ Examples:
 }
 
 async function propose(context: CommandContext, image: string, options: ProposeOptions): Promise<Result> {
-  const home = homeOf(context);
   const product = productId(options.product);
   const version = versionNumber('--version', options.version);
-  const copy = await readWorkingCopy(home.repository);
-  await refuseSecond(home, copy, product, version);
-  const imageFile = resolve(context.cwd, image);
-  const knownHardware = (await readCeremony(home)).products[product]?.hardware;
-  const at = now(context);
-  const { target, bundles } = await describeTarget(
-    { cwd: context.cwd, imageFile, options, knownHardware },
-    copy,
-    at,
-  );
-  const unsigned = proposeRelease(copy, { product, target, bundles, imageFile }, at);
-
-  const role = roleOf(copy, product);
-  const proposal = await signProposal(unsigned, role, await openSignerKey(context, options.key));
-  const checked = checkProposal(copy, proposal, at);
-  const file = proposalFile(home, product, version);
-  await saveProposal(file, proposal, { exclusive: true });
-  if (checked.status.complete) await adoptRole(home, proposal);
-
-  const holders = await holdersHere(home, role);
-  return {
-    json: proposalJson(file, proposal, checked, holders),
-    lines: [
-      ...describeRelease(target, checked.verified.signer),
-      ...describeSignatures(proposal, checked.status, holders),
-      `Proposal: ${file}`,
-      checked.status.complete
-        ? 'Next: tidegate publish'
-        : `Next, by another of them: tidegate release cosign ${product}@${version} --key ${keyHint(home, context.cwd, product)}`,
-    ],
-  };
+  await refuseProposed(homeOf(context), product, version);
+  return proposeChange(context, product, options.key, async ({ home, copy, at }) => {
+    const imageFile = resolve(context.cwd, image);
+    const knownHardware = (await readCeremony(home)).products[product]?.hardware;
+    const described = { cwd: context.cwd, imageFile, options, knownHardware };
+    const { target, files } = await describeTarget(described, copy, at);
+    return { change: { kind: 'release', target }, files, imageFile };
+  });
 }
 
-/** Two proposals of one product would both be the role's next version; whichever came second would have to be signed again. */
-async function refuseSecond(home: Home, copy: WorkingCopy, product: string, version: string): Promise<void> {
-  const file = proposalFile(home, product, version);
-  if (await exists(file)) throw new RepositoryError('PROPOSAL_EXISTS', file);
-  const current = copy.products.get(product)?.metadata.signed;
-  const pending = (await listProposals(home)).find(
-    ({ proposal }) => proposal.product === product && proposal.role.signed.version > (current?.version ?? 0),
+/** Before anything is read or asked for: whoever proposes the same twice has overlooked the first. */
+async function refuseProposed(home: Home, product: string, version: string): Promise<void> {
+  const same = (await listProposals(home)).find(
+    ({ proposal: { product: of, change } }) =>
+      of === product && change.kind === 'release' && change.target.custom.version === version,
   );
-  if (pending !== undefined) throw new RepositoryError('PROPOSAL_PENDING', pending.file);
+  if (same === undefined) return;
+  const { products } = await readWorkingCopy(home.repository);
+  const listed = products.get(product)?.metadata.signed;
+  const { role, change } = same.proposal;
+  const yanked =
+    change.kind === 'release' &&
+    role.signed.version <= (listed?.version ?? 0) &&
+    listed?.targets[change.target.path] === undefined;
+  if (!yanked) throw new RepositoryError('PROPOSAL_EXISTS', same.file);
 }

@@ -1,20 +1,22 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { type ReleaseTarget, Refusal } from '@tidegate/client-sdk/protocol';
-import { attestBuild, hashFile } from '../attest/index.ts';
-import { readWorkingCopy, releasesOf } from '../repository/index.ts';
+import { attestBuild, attestSbom, hashFile } from '../attest/index.ts';
+import { listedRelease, readWorkingCopy, RepositoryError } from '../repository/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { attestedBy, attestingOptions, type AttestingOptions, builderOf, openSigning } from './attesting.ts';
 import { type CommandContext, now } from './context.ts';
 import { homeOf } from './home.ts';
-import { CommandError } from './errors.ts';
-import { productId, unreadable, versionNumber } from './options.ts';
+import { releaseName, unreadable } from './options.ts';
 import { report, type Result } from './result.ts';
+import { sbomIn } from './sign.ts';
 
 interface ReattestOptions extends AttestingOptions {
   image?: string;
   builder?: string;
   out?: string;
+  sbom?: string;
+  sbomOut?: string;
   json?: boolean;
 }
 
@@ -26,6 +28,11 @@ export function reattestCommand(context: CommandContext): Command {
   return attestingOptions(command)
     .option('--builder <uri>', 'who vouches now (default: the identity, else the key)')
     .option('--out <file>', 'where the bundle goes (default: <product>-<version>.again.sigstore.json)')
+    .option('--sbom <file>', 'CycloneDX or SPDX in JSON, attested to the same image')
+    .option(
+      '--sbom-out <file>',
+      "where the SBOM's bundle goes (default: <product>-<version>.again.sbom.sigstore.json)",
+    )
     .option('--json', 'answer in JSON')
     .addHelpText(
       'after',
@@ -44,17 +51,17 @@ Examples:
 }
 
 async function reattest(context: CommandContext, name: string, options: ReattestOptions): Promise<Result> {
-  const [productText = '', versionText = ''] = name.split('@', 2);
-  const product = productId(productText);
-  const version = versionNumber('the version after @', versionText);
+  const { product, version } = releaseName(name);
   const { target, roleVersion } = await published(context, product, version);
   if (options.image !== undefined) await compare(resolve(context.cwd, options.image), target);
   const { custom, path, sha256 } = target;
   const { hardware, securityVersion } = custom;
+  const sbom = await sbomIn(context, options);
   const signing = await openSigning(context, options);
+  const image = { name: path.slice(product.length + 1), sha256 };
   const bundle = await attestBuild(
     {
-      image: { name: path.slice(product.length + 1), sha256 },
+      image,
       parameters: { product, version, hardware, securityVersion },
       builder: options.builder ?? builderOf(signing),
       finishedOn: new Date(now(context)).toISOString(),
@@ -63,7 +70,10 @@ async function reattest(context: CommandContext, name: string, options: Reattest
     signing,
   );
   const out = resolve(context.cwd, options.out ?? `${product}-${version}.again.sigstore.json`);
+  const sbomBundle = sbom && (await attestSbom({ ...image, product }, sbom, signing));
+  const sbomOut = resolve(context.cwd, options.sbomOut ?? `${product}-${version}.again.sbom.sigstore.json`);
   await writeWhole(out, bundle);
+  if (sbomBundle) await writeWhole(sbomOut, sbomBundle);
   return {
     json: {
       bundle: out,
@@ -74,13 +84,16 @@ async function reattest(context: CommandContext, name: string, options: Reattest
       signer: signing.name,
       reattests: custom.bundles,
       roleVersion,
+      sbom: sbom ? { bundle: sbomOut, format: sbom.format, version: sbom.version } : null,
     },
     lines: [
       `Attested ${path} again`,
       `  as ${product} ${version} for ${hardware.join(', ')}, security version ${securityVersion}`,
       `  sha256 ${sha256}; ${attestedBy(signing)}`,
       `Bundle: ${out}`,
-      'Next: the policy has to name this key or identity, and the release engineers list the bundle beside the others.',
+      ...(sbom ? [`SBOM (${sbom.format} ${sbom.version}): ${sbomOut}`] : []),
+      'Next, once the policy names this key or identity, by a release engineer:',
+      `  tidegate release attest ${product}@${version} --bundle ${out}${sbom ? ` --sbom ${sbomOut}` : ''}`,
     ],
   };
 }
@@ -92,9 +105,8 @@ async function published(
   version: string,
 ): Promise<{ target: ReleaseTarget; roleVersion: number }> {
   const role = (await readWorkingCopy(homeOf(context).repository)).products.get(product)?.metadata;
-  const target = role && releasesOf(role).find(({ custom }) => custom.version === version);
-  if (target === undefined) throw new CommandError('RELEASE_UNKNOWN', `${product} ${version}`);
-  return { target, roleVersion: role?.signed.version ?? 0 };
+  if (role === undefined) throw new RepositoryError('RELEASE_UNKNOWN', `${product} ${version}`);
+  return { target: listedRelease(role, product, version), roleVersion: role.signed.version };
 }
 
 async function compare(file: string, target: ReleaseTarget): Promise<void> {

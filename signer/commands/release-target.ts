@@ -1,7 +1,7 @@
 /** What the product role will say of an image, put together from what was typed and from the files themselves. */
 import { extname, resolve } from 'node:path';
-import { type ReleaseTarget, targetPath } from '@tidegate/client-sdk/protocol';
-import { MAX_BUNDLE_BYTES, MAX_SECURITY_VERSION } from '@tidegate/client-sdk/trust';
+import { type ReleaseTarget, type SideFile, targetPath } from '@tidegate/client-sdk/protocol';
+import { MAX_BUNDLE_BYTES, MAX_SBOM_BUNDLE_BYTES, MAX_SECURITY_VERSION } from '@tidegate/client-sdk/trust';
 import { hashFile } from '../attest/index.ts';
 import { expiryOf, releasesOf, type WorkingCopy } from '../repository/index.ts';
 import { fileOf } from './ceremony.ts';
@@ -11,6 +11,7 @@ import { hardwareIds, productId, readSmallFile, unreadable, versionNumber, whole
 
 export interface ReleaseOptions {
   bundle: string[];
+  sbom?: string;
   product: string;
   version: string;
   hardware: string;
@@ -33,7 +34,7 @@ export async function describeTarget(
   input: { cwd: string; imageFile: string; options: ReleaseOptions; knownHardware: string[] | undefined },
   copy: WorkingCopy,
   now: number,
-): Promise<{ target: ReleaseTarget; bundles: Buffer[] }> {
+): Promise<{ target: ReleaseTarget; files: Buffer[] }> {
   const { cwd, imageFile, options, knownHardware } = input;
   const product = productId(options.product);
   const version = versionNumber('--version', options.version);
@@ -46,10 +47,11 @@ export async function describeTarget(
   const path = targetPath(product, fileName(product, version, imageFile));
   const image = await hashFile(imageFile).catch(unreadable(imageFile));
   const bundles = await readBundles(cwd, options.bundle);
+  const sbom = options.sbom === undefined ? undefined : await readSbomBundle(cwd, options.sbom);
   const role = copy.products.get(product);
   const listed = role === undefined ? [] : releasesOf(role.metadata);
   return {
-    bundles,
+    files: sbom === undefined ? bundles : [...bundles, sbom],
     target: {
       path,
       ...image,
@@ -59,9 +61,9 @@ export async function describeTarget(
         hardware,
         securityVersion: wholeNumber('--security-version', options.securityVersion, 0, MAX_SECURITY_VERSION),
         fallback: chooseFallbacks(options.fallback, version, listed, expiryOf('product', now)),
-        bundles: bundles.map((bytes, i) => ({ path: `${path}${bundleEnding(i)}`, ...fileOf(bytes) })),
+        bundles: bundleFiles(path, bundles, []),
         notes: options.adopt === true ? `${ADOPTED} ${options.notes}`.trim() : options.notes,
-        sbom: null,
+        sbom: sbom === undefined ? null : sbomFile(path, sbom),
         cves: options.cve,
       },
     },
@@ -74,11 +76,27 @@ function fileName(product: string, version: string, imageFile: string): string {
   return `${product.split('.').at(-1)}-${version}${/^\.[a-z0-9]{1,10}$/.test(ending) ? ending : '.bin'}`;
 }
 
-function bundleEnding(i: number): string {
-  return i === 0 ? '.sigstore.json' : `.${i + 1}.sigstore.json`;
+/** Each under the first free name beside its image. */
+export function bundleFiles(path: string, bundles: Buffer[], listed: readonly SideFile[]): SideFile[] {
+  const taken = new Set(listed.map((file) => file.path));
+  return bundles.map((bytes) => {
+    let i = 1;
+    const name = () => `${path}${i === 1 ? '' : `.${i}`}.sigstore.json`;
+    while (taken.has(name())) i++;
+    taken.add(name());
+    return { path: name(), ...fileOf(bytes) };
+  });
 }
 
-async function readBundles(cwd: string, files: string[]): Promise<Buffer[]> {
+export function sbomFile(path: string, bundle: Buffer): SideFile {
+  return { path: `${path}.sbom.sigstore.json`, ...fileOf(bundle) };
+}
+
+export async function readSbomBundle(cwd: string, file: string): Promise<Buffer> {
+  return readSmallFile(resolve(cwd, file), MAX_SBOM_BUNDLE_BYTES);
+}
+
+export async function readBundles(cwd: string, files: string[]): Promise<Buffer[]> {
   const bundles: Buffer[] = [];
   for (const file of files) bundles.push(await readSmallFile(resolve(cwd, file), MAX_BUNDLE_BYTES));
   return bundles;

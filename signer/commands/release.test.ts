@@ -293,7 +293,7 @@ describe('a cosigner', () => {
   });
 
   it('does not sign another bundle than the listed one', async () => {
-    await tamper((proposal) => (proposal.bundles = [Buffer.from('{}').toString('base64')]));
+    await tamper((proposal) => (proposal.files = [Buffer.from('{}').toString('base64')]));
     expect(await refused(() => cosign(1))).toBe('PROPOSAL_TAMPERED');
   });
 

@@ -2,24 +2,28 @@ import { Command } from 'commander';
 import {
   checkProposal,
   productRole,
+  type ChangeKind,
+  nameOfProposal,
   readWorkingCopy,
-  releasesOf,
   signatureStatus,
+  versionOf,
   type WorkingCopy,
 } from '../repository/index.ts';
 import { type CommandContext, now } from './context.ts';
 import { cosignCommand } from './cosign.ts';
-import { describeRelease, describeSignatures, proposalJson } from './describe.ts';
+import { describeProposal, describeSignatures, proposalJson } from './describe.ts';
 import { type Home, homeOf } from './home.ts';
 import { holdersHere, nameOf } from './keyring.ts';
-import { findProposal, listProposals, type StoredProposal } from './proposals.ts';
+import { findProposal, listProposals, referenceOf, type StoredProposal } from './proposals.ts';
 import { proposeCommand } from './propose.ts';
+import { upkeepCommands } from './upkeep.ts';
 import { report, type Result } from './result.ts';
 
 export function releaseCommand(context: CommandContext): Command {
-  const release = new Command('release').description('Releases: propose, cosign, look at');
+  const release = new Command('release').description('Releases: propose, cosign, look at, and look after');
   release.addCommand(proposeCommand(context));
   release.addCommand(cosignCommand(context));
+  for (const command of upkeepCommands(context)) release.addCommand(command);
   release
     .command('list')
     .description('Proposals on this machine')
@@ -40,8 +44,15 @@ export function releaseCommand(context: CommandContext): Command {
 
 /** One line of `release list`. */
 export interface LocalRelease {
+  /** What the proposal does. */
+  kind: ChangeKind;
   product: string;
-  version: string;
+  /** Of the release that it is about; null where it is about the whole role. */
+  version: string | null;
+  /** In messages, e.g. `acme.dc150 1.2.0 (yank)`; and as the command line takes it, e.g. `acme.dc150@1.2.0`. */
+  name: string;
+  reference: string;
+  /** Of the image of a new release. */
   sha256: string | null;
   signatures: number;
   threshold: number;
@@ -69,15 +80,17 @@ export async function localRelease(
   working?: WorkingCopy,
 ): Promise<LocalRelease> {
   const copy = working ?? (await readWorkingCopy(home.repository));
-  const { product, version, role } = proposal;
+  const { product, change, role } = proposal;
   const signers = productRole(copy.targets.metadata, product);
   const status = signatureStatus(role, signers);
   const holders = await holdersHere(home, signers);
-  const target = releasesOf(role).find(({ custom }) => custom.version === version);
   return {
+    kind: change.kind,
     product,
-    version,
-    sha256: target?.sha256 ?? null,
+    version: versionOf(change) ?? null,
+    name: nameOfProposal(proposal),
+    reference: referenceOf(proposal),
+    sha256: change.kind === 'release' ? change.target.sha256 : null,
     signatures: status.signed.length,
     threshold: status.threshold,
     complete: status.complete,
@@ -90,8 +103,8 @@ export async function localRelease(
 async function list(context: CommandContext): Promise<Result> {
   const releases = await localReleases(homeOf(context));
   const lines = releases.map(
-    ({ product, version, signatures, threshold, complete, missing }) =>
-      `${product} ${version}  ${signatures} of ${threshold} signatures, ${complete ? 'ready to publish' : `not yet ${missing.join(', ')}`}`,
+    ({ name, signatures, threshold, complete, missing }) =>
+      `${name}  ${signatures} of ${threshold} signatures, ${complete ? 'ready to publish' : `not yet ${missing.join(', ')}`}`,
   );
   return { json: { releases }, lines: lines.length === 0 ? ['No proposals here.'] : lines };
 }
@@ -105,7 +118,7 @@ async function show(context: CommandContext, name: string): Promise<Result> {
   return {
     json: proposalJson(file, proposal, checked, holders),
     lines: [
-      ...describeRelease(checked.target, checked.verified.signer),
+      ...describeProposal(proposal, checked, copy.products.get(proposal.product)?.metadata),
       ...describeSignatures(proposal, checked.status, holders),
     ],
   };

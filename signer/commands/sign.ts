@@ -111,13 +111,16 @@ async function sign(context: CommandContext, file: string, options: SignOptions)
       `  sha256 ${sha256}, ${length} bytes; ${attestedBy(signing)}`,
       `Bundle: ${out}`,
       ...(sbom ? [`SBOM (${sbom.format} ${sbom.version}): ${sbomOut}`] : []),
-      `Next: tidegate release propose ${file} --bundle ${options.out ?? `${file}.sigstore.json`} --product ${product} \\`,
+      `Next: tidegate release propose ${file} --bundle ${options.out ?? `${file}.sigstore.json`} ${sbom ? `--sbom ${options.sbomOut ?? `${file}.sbom.sigstore.json`} ` : ''}--product ${product} \\`,
       `        --version ${version} --hardware ${hardware.join(',')} --security-version ${securityVersion} --key ${keyHint(home, context.cwd, product)}`,
     ],
   };
 }
 
-async function sbomIn({ cwd }: CommandContext, { sbom }: SignOptions): Promise<Sbom | undefined> {
+export async function sbomIn(
+  { cwd }: CommandContext,
+  { sbom }: { sbom?: string },
+): Promise<Sbom | undefined> {
   if (sbom === undefined) return undefined;
   // One byte more, so that it is the SBOM that is called too long, and not just a file.
   return readSbom(await readSmallFile(resolve(cwd, sbom), MAX_SBOM_BYTES + 1));

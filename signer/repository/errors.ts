@@ -10,21 +10,25 @@ export const REPOSITORY_ERRORS = {
   PRODUCT_UNKNOWN: 'No such product. Add it with `tidegate product add`.',
   TARGET_PATH:
     'A product role lists files directly below its product only, e.g. `acme.dc150/fw-1.2.0.raucb`.',
-  RELEASE_EXISTS: 'This version is listed already with other bytes. Give the build a new version.',
+  RELEASE_EXISTS:
+    'This version is listed already. Give another build a new version; what is said of the listed one is changed by `tidegate release amend`.',
+  RELEASE_UNKNOWN: 'The product role lists no such release. See `tidegate release list`.',
+  BUNDLE_LISTED: 'The release lists this bundle already.',
+  BUNDLE_UNKNOWN: 'The release lists no such bundle. See `tidegate release show`.',
+  NOTHING_CHANGES: 'The product role says exactly that already. There is nothing to sign.',
   DIGEST_EXISTS: 'These very bytes are listed already as another version. Check which image this is.',
   CUSTOM_INVALID: "The release's description is not of the right shape.",
   FALLBACK_UNKNOWN: 'A fallback must be an earlier release that the product role lists with the same digest.',
   WORKING_COPY_MISSING: 'There is no working copy here. Run `tidegate init`, or set TIDEGATE_HOME.',
   WORKING_COPY_BROKEN: 'The working copy is damaged or not signed as it must be. Restore it.',
   PROPOSAL_MISSING: 'There is no such proposal. See `tidegate release list`.',
-  PROPOSAL_MALFORMED: 'This is not a proposal file, or it is damaged. Propose the release again.',
-  PROPOSAL_EXISTS:
-    'This release is proposed already. Let the others cosign it, or delete the file to start again.',
+  PROPOSAL_MALFORMED: 'This is not a proposal file, or it is damaged. Propose it again.',
+  PROPOSAL_EXISTS: 'This is proposed already. Let the others cosign it, or delete the file to start again.',
   PROPOSAL_PENDING:
-    'Another release of this product waits for signatures. Let it be cosigned first, or delete its file.',
-  PROPOSAL_COMPLETE: 'This release has all its signatures. Publish it with `tidegate publish`.',
-  PROPOSAL_STALE: 'The product role has moved on since this was proposed. Propose the release again.',
-  PROPOSAL_TAMPERED: 'The proposal changes more than the release that it names. Do not sign it.',
+    'Another change of this product waits for signatures. Let it be cosigned first, or delete its file.',
+  PROPOSAL_COMPLETE: 'This has all its signatures. Publish it with `tidegate publish`.',
+  PROPOSAL_STALE: 'The product role has moved on since this was proposed. Propose it again.',
+  PROPOSAL_TAMPERED: 'The proposal changes something else than it names. Do not sign it.',
 } as const;
 
 export type RepositoryErrorCode = keyof typeof REPOSITORY_ERRORS;

@@ -7,7 +7,7 @@
  * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`,
  *   and its parts for a writer with a record of its own: `settleTimestamp`, `putDocuments`, `putTimestamp`.
  * - The engineers' folder: `readWorkingCopy`, `writeDocument`, `writeTrustFile`; `publicationSteps(folder, published)` says what a service lacks.
- * - A release before its signatures: `proposeRelease`, `checkProposal`, `parseProposal`, `bundlesOf`.
+ * - What may be done to a product role: `Change`, `applyChange`; on its way to its signatures: `propose`, `checkProposal`, `parseProposal`.
  */
 export * from './metadata.ts';
 export { expiryOf, type Lifetime, LIFETIME_DAYS } from './lifetimes.ts';
@@ -59,10 +59,20 @@ export {
   writeTrustFile,
 } from './working-copy.ts';
 export {
-  bundlesOf,
+  type Amend,
+  applyChange,
+  type Change,
+  type ChangeKind,
+  fallingBackTo,
+  listedRelease,
+  versionOf,
+} from './changes.ts';
+export {
   type CheckedProposal,
   checkProposal,
-  parseProposal,
+  filesByDigest,
+  nameOfProposal,
   type Proposal,
-  proposeRelease,
+  propose,
 } from './proposal.ts';
+export { parseProposal } from './proposal-file.ts';

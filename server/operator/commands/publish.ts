@@ -4,7 +4,14 @@ import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { filesOf, homeOf, isAdopted, listProposals } from '@tidegate/signer/commands';
-import { type PublicationStep, type PublishedVersions, publicationSteps } from '@tidegate/signer/repository';
+import {
+  type Metadata,
+  nameOfProposal,
+  type PublicationStep,
+  type PublishedVersions,
+  publicationSteps,
+  type Targets,
+} from '@tidegate/signer/repository';
 import type { Published } from '../../publishing/index.ts';
 import type { ServiceClient } from './client.ts';
 import { CommandError, type CommandContext, EXIT } from './context.ts';
@@ -33,6 +40,7 @@ export function publishCommand(context: CommandContext): Command {
     [
       'publish                                   (everything that has its signatures)',
       'publish acme.dc150@1.2.0                  (and fail if it lacks signatures)',
+      'publish acme.dc150                        (a change of the whole product role)',
       'publish --strand acme.dc150/dc150-1.0.0.img   (knowingly leave chargers on it behind)',
     ],
   )
@@ -63,23 +71,35 @@ async function publish(
   if (name !== undefined) await requireSigned(context, name, steps, { published, versions: before });
   else if (steps.length === 0) {
     if (waiting[0] !== undefined) throw signaturesMissing(waiting[0]);
-    await requireAllOut(context, published);
+    await requireAllOut(context, published, before);
   }
   const here = await localFiles(context);
-  const known = new Set(published.map(({ path }) => path));
+  const known = new Set(published.flatMap(filesIn).map(nameOf));
   const done: Published[] = [];
   for (const step of steps) {
     for (const file of listedFiles(step, known)) await uploadMissing(context, session, file, here);
-    const reason = options.reason ?? `publish ${name ?? 'what is signed'}`;
+    const reason = options.reason ?? (await reasonOf(context, step)) ?? `publish ${name ?? 'what is signed'}`;
     const publication = { ...step, strand: options.strand, reason };
     done.push(await namingAll(service, () => service.post<Published>('/publications', publication)));
   }
   const releases = done.flatMap((published) => published.releases);
+  const yanked = done.flatMap((published) => published.yanked);
+  const changed = done.flatMap((published) => published.changedReleases);
   const versions = done.at(-1)?.versions ?? before;
   return {
-    json: { changed: done.some(({ changed }) => changed), releases, waiting, versions, steps: done.length },
+    json: {
+      changed: done.some(({ changed }) => changed),
+      releases,
+      yanked,
+      changedReleases: changed,
+      waiting,
+      versions,
+      steps: done.length,
+    },
     lines: [
       ...releases.map(({ product, version }) => `Published ${product} ${version}.`),
+      ...changed.map(({ product, version }) => `Changed what is said of ${product} ${version}.`),
+      ...yanked.map((path) => `Yanked ${path}.`),
       done.length === 0
         ? 'Everything that is signed is published already.'
         : `The service has root ${versions.root}, targets ${versions.targets}${roleWords(versions.roles)}.`,
@@ -87,6 +107,22 @@ async function publish(
       ...releases.map((release) => nextStep(release, steps)),
     ],
   };
+}
+
+/** Why, as the engineers told each other when they signed what the step brings. */
+async function reasonOf(context: CommandContext, step: PublicationStep): Promise<string | undefined> {
+  for (const { proposal } of await listProposals(homeOf(context))) {
+    const { change, product, role } = proposal;
+    const text = step.products[product];
+    if (change.kind !== 'yank' && change.kind !== 'deprecate') continue;
+    if (text === undefined || !isVersion(text, role.signed.version)) continue;
+    if (change.reason !== null) return `${nameOfProposal(proposal)}: ${change.reason}`;
+  }
+  return undefined;
+}
+
+function isVersion(text: string, version: number): boolean {
+  return (JSON.parse(text) as Metadata<Targets>).signed.version === version;
 }
 
 function nextStep(
@@ -112,18 +148,18 @@ interface LocalFile {
   open(): Readable;
 }
 
-/** Images and bundles of the proposals on this machine, by digest. */
+/** Images, bundles and SBOMs of the proposals on this machine, by digest. */
 async function localFiles(context: CommandContext): Promise<Map<string, LocalFile>> {
   const files = new Map<string, LocalFile>();
   for (const { proposal } of await listProposals(homeOf(context))) {
-    const { image, bundles } = filesOf(proposal);
-    const path = resolve(context.cwd, image.file);
-    const found = await stat(path).catch(() => undefined);
-    if (found !== undefined) {
+    const { image, side } = filesOf(proposal);
+    const path = image && resolve(context.cwd, image.file);
+    const found = path === null ? undefined : await stat(path).catch(() => undefined);
+    if (image !== null && path !== null && found !== undefined) {
       files.set(image.sha256, { length: found.size, open: () => createReadStream(path) });
     }
-    for (const bundle of bundles) {
-      files.set(bundle.sha256, { length: bundle.bytes.length, open: () => Readable.from([bundle.bytes]) });
+    for (const { sha256, bytes } of side) {
+      files.set(sha256, { length: bytes.length, open: () => Readable.from([bytes]) });
     }
   }
   return files;
@@ -134,15 +170,21 @@ interface Listed {
   sha256: string;
 }
 
-/** What the step's new releases refer to. */
+/** What the step's releases refer to and the service's do not yet. */
 function listedFiles(step: PublicationStep, known: ReadonlySet<string>): Listed[] {
   return releasesIn(step)
-    .filter(({ path }) => !known.has(path))
     .flatMap(({ path, sha256, custom }) => [
       { path, sha256 },
       ...custom.bundles,
       ...(custom.sbom === null ? [] : [custom.sbom]),
-    ]);
+    ])
+    .filter((file) => !known.has(nameOf(file)));
+}
+
+const nameOf = ({ path, sha256 }: Listed) => `${path} ${sha256}`;
+
+function filesIn({ path, sha256, bundles, sbom }: PublishedRelease): Listed[] {
+  return [{ path, sha256 }, ...bundles, ...(sbom === null ? [] : [sbom])];
 }
 
 async function uploadMissing(

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { homeOf, type LocalRelease, localReleases, signerCommands } from '@tidegate/signer/commands';
+import type { PublishedVersions } from '@tidegate/signer/repository';
 import { CommandError, type CommandContext } from './context.ts';
 import { allPages } from './pages.ts';
 import { type CommonOptions, newCommand, run } from './run.ts';
@@ -16,6 +17,10 @@ interface Release {
   fallback: { path: string; expires: string; auto: boolean }[];
   notes: string;
   cves: string[];
+  sbom: { path: string; sha256: string; length: number } | null;
+  bundles: { path: string; sha256: string; length: number }[];
+  deprecated: string | null;
+  refusal: string | null;
   publishedBy: string;
   publishedAt: string;
   yankedAt: string | null;
@@ -41,19 +46,20 @@ function list(context: CommandContext): Command {
       if (!hasCredential(context, options)) return delegate(context, 'list', [], options);
       return run(context, options, async ({ service }) => {
         const releases = await allPages<Release>(service, '/releases', { product });
-        const proposals = await waiting(context, releases, product);
+        const versions = await service.get<PublishedVersions>('/repository');
+        const proposals = await waiting(context, releases, versions, product);
         const rows = releases.map((one) => [
           one.product,
           one.version,
-          one.yankedAt === null ? 'published' : 'yanked',
+          stateOf(one),
           one.hardware.join(', '),
           when(one.publishedAt),
           short(one.sha256),
         ]);
         const here = proposals.map((one) => [
           one.product,
-          one.version,
-          one.complete ? 'ready to publish' : `${one.signatures} of ${one.threshold} signatures`,
+          one.version ?? '',
+          `${one.kind === 'release' ? '' : `${one.kind}: `}${one.complete ? 'ready to publish' : `${one.signatures} of ${one.threshold} signatures`}`,
           '',
           '',
           short(one.sha256),
@@ -72,12 +78,15 @@ function list(context: CommandContext): Command {
 async function waiting(
   context: CommandContext,
   published: Release[],
+  versions: PublishedVersions | undefined,
   product: string | undefined,
 ): Promise<LocalRelease[]> {
   const local = await localReleases(homeOf(context)).catch(() => []);
   const known = new Set(published.map((one) => one.sha256));
   return local
-    .filter(({ sha256 }) => sha256 === null || !known.has(sha256))
+    .filter(({ kind, sha256, product: of, roleVersion }) =>
+      kind === 'release' ? !known.has(sha256 ?? '') : roleVersion > (versions?.roles[of] ?? 0),
+    )
     .filter((one) => product === undefined || one.product === product);
 }
 
@@ -97,7 +106,7 @@ function show(context: CommandContext): Command {
         return { json: one, lines: describe(one) };
       } catch (error) {
         if (!(error instanceof CommandError) || error.code !== 'RELEASE_UNKNOWN') throw error;
-        published = (await waiting(context, [], product)).every((one) => one.version !== version);
+        published = (await waiting(context, [], undefined, product)).every((one) => one.version !== version);
         if (published) throw error;
         return { json: undefined, lines: [] };
       }
@@ -108,16 +117,27 @@ function show(context: CommandContext): Command {
 
 function describe(one: Release & { chargers: number }): string[] {
   return [
-    `${one.product} ${one.version}  ${one.yankedAt === null ? 'published' : `yanked ${when(one.yankedAt)}`}`,
+    `${one.product} ${one.version}  ${stateOf(one)}${one.yankedAt === null ? '' : ` ${when(one.yankedAt)}`}`,
+    ...(one.deprecated === null ? [] : [`  deprecated: ${one.deprecated}`]),
+    ...(one.refusal === null ? [] : [`  chargers refuse it: ${one.refusal}`]),
     `  ${one.path}, ${bytes(one.length)}, SHA-256 ${one.sha256}`,
     `  for ${one.hardware.join(', ')}; security version ${one.securityVersion}`,
     `  by ${one.publishedBy} ${when(one.publishedAt)}; ${one.chargers} chargers run it`,
+    ...one.bundles.map((bundle) => `  attested by ${bundle.path}, SHA-256 ${short(bundle.sha256)}`),
+    one.sbom === null ? '  without an SBOM' : `  SBOM ${one.sbom.path}, ${bytes(one.sbom.length)}`,
     ...one.fallback.map(
       (way) => `  falls back to ${way.path} until ${when(way.expires)}${way.auto ? ', also by itself' : ''}`,
     ),
     ...(one.cves.length === 0 ? [] : [`  fixes ${one.cves.join(', ')}`]),
     ...(one.notes === '' ? [] : [`  ${one.notes}`]),
   ];
+}
+
+/** In a word. */
+function stateOf({ yankedAt, refusal, deprecated }: Release): string {
+  if (yankedAt !== null) return 'yanked';
+  if (refusal !== null) return 'refused';
+  return deprecated === null ? 'published' : 'deprecated';
 }
 
 function hasCredential(context: CommandContext, options: CommonOptions): boolean {

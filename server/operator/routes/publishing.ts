@@ -32,6 +32,7 @@ const published = z.object({
   releases: z.array(
     z.object({ product: z.string(), version: z.string(), path: z.string(), sha256: z.string() }),
   ),
+  changedReleases: z.array(z.object({ product: z.string(), version: z.string() })),
   yanked: z.array(z.string()),
 });
 

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { Refusal, type RefusalCode, type TrustPolicy } from '@tidegate/client-sdk/protocol';
+import { refuseByPolicy } from '@tidegate/client-sdk/trust';
 import type { Row } from '../../db/index.ts';
 import { ApiError } from '../../http/index.ts';
 import { defineRoute, type Route } from '../route.ts';
@@ -20,6 +22,8 @@ const fallback = z.object({
   auto: z.boolean(),
 });
 
+const sideFile = z.object({ path: z.string(), sha256: z.string(), length: z.number().int() });
+
 const release = z.object({
   product: z.string(),
   version: z.string(),
@@ -31,6 +35,13 @@ const release = z.object({
   fallback: z.array(fallback),
   notes: z.string(),
   cves: z.array(z.string()),
+  bundles: z.array(sideFile).meta({ description: 'Its attestations, as Sigstore bundles.' }),
+  sbom: sideFile.nullable(),
+  deprecated: z.string().nullable().meta({ description: 'Why no new rollout of it can be planned.' }),
+  refusal: z
+    .string()
+    .nullable()
+    .meta({ description: 'Code with which chargers refuse the image by the policy, whoever attested it.' }),
   publishedBy: z.string(),
   publishedAt: time,
   yankedAt: time.nullable(),
@@ -82,7 +93,15 @@ export const releaseRoutes: Route[] = [
         .orderBy('path')
         .limit(query.limit + 1)
         .execute();
-      return { body: toPage(found, query.limit, (row) => row.path, releaseView) };
+      const policy = await publishedPolicy(deps.db, operator.organisation);
+      return {
+        body: toPage(
+          found,
+          query.limit,
+          (row) => row.path,
+          (row) => releaseView(row, policy),
+        ),
+      };
     },
   }),
   defineRoute({
@@ -102,7 +121,8 @@ export const releaseRoutes: Route[] = [
         .where('state', '=', 'ACTIVE')
         .where('running_sha256', '=', row.sha256)
         .executeTakeFirstOrThrow();
-      return { body: { ...releaseView(row), chargers } };
+      const policy = await publishedPolicy(deps.db, organisation);
+      return { body: { ...releaseView(row, policy), chargers } };
     },
   }),
 ];
@@ -138,8 +158,30 @@ export async function requireProduct(db: Db, organisation: string, id: string): 
   return row;
 }
 
-function releaseView(row: Row<'releases'>): z.input<typeof release> {
-  const { hardware, securityVersion, fallback: ways, notes, cves } = row.custom;
+/** Null before the first publication. */
+async function publishedPolicy(db: Db, organisation: string): Promise<TrustPolicy | null> {
+  const row = await db
+    .selectFrom('repository')
+    .select('policy')
+    .where('organisation', '=', organisation)
+    .executeTakeFirst();
+  return row?.policy ?? null;
+}
+
+/** @returns the code with which the policy refuses the image, or null. */
+function refusalOf(row: Row<'releases'>, policy: TrustPolicy | null): RefusalCode | null {
+  if (policy === null) return null;
+  try {
+    refuseByPolicy(row, row.product, policy);
+    return null;
+  } catch (error) {
+    if (error instanceof Refusal) return error.code;
+    throw error;
+  }
+}
+
+function releaseView(row: Row<'releases'>, policy: TrustPolicy | null): z.input<typeof release> {
+  const { hardware, securityVersion, fallback: ways, notes, cves, bundles, sbom } = row.custom;
   return {
     product: row.product,
     version: row.version,
@@ -151,6 +193,10 @@ function releaseView(row: Row<'releases'>): z.input<typeof release> {
     fallback: ways,
     notes,
     cves,
+    bundles,
+    sbom,
+    deprecated: row.custom.deprecated ?? null,
+    refusal: refusalOf(row, policy),
     publishedBy: row.published_by,
     publishedAt: row.published_at.toISOString(),
     yankedAt: row.yanked_at?.toISOString() ?? null,
