@@ -9,12 +9,13 @@ export interface PublishedImage {
   version: string;
   securityVersion: number;
   hardware: readonly string[];
-  yanked: boolean;
+  /** Yanked, or refused by the published policy. */
+  barred: boolean;
 }
 
 /**
  * The way down for one charger: a signed, unexpired entry of the release's fallback list that names a published release which
- * fits the hardware and is not yanked. What the charger ran before comes first, then the order that the release engineers signed.
+ * fits the hardware and is not barred. What the charger ran before comes first, then the order that the release engineers signed.
  * A lower security version is taken only where the entry says `auto` (design §5). The charger checks all of it again.
  */
 export function chooseFallback(input: {
@@ -30,7 +31,7 @@ export function chooseFallback(input: {
     const image = input.published.find(
       (candidate) => candidate.path === entry.path && candidate.sha256 === entry.sha256,
     );
-    if (image === undefined || image.yanked) return [];
+    if (image === undefined || image.barred) return [];
     if (!image.hardware.includes(input.charger.hardware)) return [];
     if (image.securityVersion < input.securityVersion && !entry.auto) return [];
     return [image];

@@ -16,5 +16,6 @@ export {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from './embedded/index.ts';
+export { barredBecause, barredDigests } from './barred.ts';
 export { PgRolloutStore } from './rollouts/store.ts';
 export { unheard, type Unheard } from './rollouts/unheard.ts';

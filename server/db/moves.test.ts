@@ -69,7 +69,7 @@ async function seed(db: Db): Promise<void> {
   };
   await seedFleet(db, {
     chargers: SERIALS.map((serial) => ({ ...charger, serial })),
-    images: [{ ...image, securityVersion: 1, hardware: ['r1'], yanked: false, fallback: [] }],
+    images: [{ ...image, securityVersion: 1, hardware: ['r1'], barred: false, fallback: [] }],
   });
   const rollout = { organisation: ORGANISATION, id: ROLLOUT.rollout, product: PRODUCT, version: '1.0.0' };
   const state = { status: 'RUNNING' as const, revision: 1, state: '{}', created_at: at };

@@ -2,11 +2,11 @@ import type { Transaction } from 'kysely';
 import type { Confirm, ConfirmAnswer, DirectiveTarget } from '@tidegate/client-sdk/protocol';
 import { IN_FLIGHT, type AssignmentState, type WaveStatus } from '@tidegate/rollout/core';
 import type { RolloutRef } from '@tidegate/rollout/shell';
-import { type Database, inTransaction } from '../db/index.ts';
+import { barredDigests, type Database, inTransaction } from '../db/index.ts';
 import { ApiError } from '../http/index.ts';
 import type { ChargerIdentity } from '../identity/index.ts';
 import type { Held, Watched } from './check-in/batch.ts';
-import { heldOf, lockRollouts, yankedDigests } from './check-in/load.ts';
+import { heldOf, lockRollouts } from './check-in/load.ts';
 import { GOES_BACK } from './check-in/offer.ts';
 import { apply, legOf } from './check-in/progress.ts';
 import { type DeviceDeps, deviceConfig } from './deps.ts';
@@ -43,11 +43,11 @@ export function confirmActivation(
       leg === 'back'
         ? wayBackVerdict(held, watched, body.sha256)
         : forwardVerdict(held, watched, body.sha256);
-    const yanked = await yankedDigests(trx, organisation, [body.sha256]);
+    const barred = (await barredDigests(trx, organisation, [body.sha256])).get(body.sha256);
     const changed = new Set<string>();
-    let wish: Wish = { action: 'withdraw', assignment: body.assignment, reason: 'yanked' };
+    let wish: Wish = { action: 'withdraw', assignment: body.assignment, reason: barred ?? '' };
     if (verdict.kind === 'withdraw') wish = { ...wish, reason: verdict.reason };
-    else if (!yanked.has(body.sha256)) {
+    else if (barred === undefined) {
       if (verdict.kind === 'hold') throw new ApiError('ACTIVATION_HELD', verdict.reason);
       // Nothing ever interrupts a charging session, a rollback neither. Design §4
       if (charging) throw new ApiError('ACTIVATION_HELD', 'A charging session is active.');

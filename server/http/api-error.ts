@@ -120,6 +120,11 @@ export const API_ERRORS = {
     status: 409,
     advice: 'The release was yanked and is not offered any more. Publish another version.',
   },
+  RELEASE_DEPRECATED: {
+    status: 409,
+    advice:
+      'Its engineers want nobody brought to it any more. Roll out another version, or let them take that back: "tidegate release deprecate --undo".',
+  },
   VERSION_EXISTS: {
     status: 409,
     advice: 'This version is published with other bytes or properties. Give the new build a new version.',

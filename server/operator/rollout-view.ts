@@ -102,6 +102,7 @@ export function viewOf(
   revision: number,
   observation: Observation,
   silent?: Unheard,
+  barred?: string,
 ): z.input<typeof rolloutView> {
   return {
     ...summaryOf(rollout, revision),
@@ -128,7 +129,7 @@ export function viewOf(
     evidence: rollout.evidence === null ? null : evidenceOf(rollout.evidence),
     unreturned: rollout.unreturned,
     waitingFor: waitingFor(rollout),
-    waits: waitsOf(rollout, observation, silent),
+    waits: waitsOf(rollout, observation, silent, barred),
     plan: rollout.plan,
   };
 }

@@ -12,8 +12,10 @@ import {
   type RolloutEffect,
 } from '@tidegate/rollout/core';
 import type { AuditEntry, RolloutRef } from '@tidegate/rollout/shell';
+import type { Row } from '../db/index.ts';
 import { ApiError } from '../http/index.ts';
 import { loadProvenance, requireIndependent } from '../identity/index.ts';
+import { requireAccepted } from '../publishing/index.ts';
 import { audited } from './change.ts';
 import { belowExposureFloor, belowFloor } from './plan-floor.ts';
 import type { Call } from './route.ts';
@@ -30,7 +32,8 @@ export interface Stored {
 /**
  * A rollout in `DRAFT`. Its author is whoever the credential belongs to.
  *
- * @throws ApiError `PRODUCT_UNKNOWN`, `RELEASE_UNKNOWN`, `RELEASE_YANKED`, `PLAN_INVALID` with every problem and its pointer
+ * @throws ApiError `PRODUCT_UNKNOWN`, `RELEASE_UNKNOWN`, `RELEASE_YANKED`, `RELEASE_DEPRECATED`, `PLAN_INVALID` with every problem and its
+ *   pointer; Refusal where every charger would refuse the release: `DENIED`, `BELOW_EMERGENCY_FLOOR`, `BUILDER_REVOKED` …
  */
 export async function create(
   call: AnyCall,
@@ -38,7 +41,7 @@ export async function create(
 ): Promise<Stored> {
   const { organisation, name: author } = call.operator;
   const release = await findRelease(call.deps.db, { organisation, ...wanted });
-  if (release.yanked_at !== null) throw new ApiError('RELEASE_YANKED', `${wanted.product} ${wanted.version}`);
+  await requireWanted(call, release);
   const parsed = parsePlan(wanted.plan);
   if (!parsed.ok) throw planInvalid(parsed.problems);
   const low = belowFloor(parsed.plan);
@@ -61,6 +64,34 @@ export async function create(
   if (await insert(call, created.rollout)) return load(call, created.rollout.id);
   return sameAsBefore(call, created.rollout, wanted.seed);
 }
+
+/**
+ * Nobody is brought to a release that no charger takes any more.
+ * @throws ApiError `RELEASE_YANKED`; Refusal
+ */
+async function requireOfferable(call: AnyCall, release: Row<'releases'>): Promise<void> {
+  const { product, version, yanked_at, organisation } = release;
+  if (yanked_at !== null) throw new ApiError('RELEASE_YANKED', `${product} ${version}`);
+  await requireAccepted({ ...call.deps.publishing, organisation }, release);
+}
+
+/**
+ * Nor is anything begun with one that its engineers advise against.
+ * @throws ApiError `RELEASE_YANKED`, `RELEASE_DEPRECATED`; Refusal
+ */
+async function requireWanted(call: AnyCall, release: Row<'releases'>): Promise<void> {
+  await requireOfferable(call, release);
+  const { deprecated } = release.custom;
+  if (deprecated === undefined) return;
+  throw new ApiError('RELEASE_DEPRECATED', `${release.product} ${release.version}: ${deprecated}`);
+}
+
+/** What is asked of the release before a person lets its rollout begin or go on. */
+const ASKED: Partial<Record<PersonAction, typeof requireOfferable>> = {
+  submit: requireWanted,
+  approve: requireOfferable,
+  resume: requireOfferable,
+};
 
 /**
  * The rollout that an earlier request under the same key made; its answer was lost.
@@ -174,7 +205,8 @@ const ATTEMPTS = 5;
  * One decision of a person. Read again and decided again where a worker committed first.
  *
  * @throws ApiError `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT`, or the core's own refusal: `WRONG_STATUS`, `AUTHOR_CANNOT_APPROVE`,
- *   `ALREADY_APPROVED`, `NOTHING_TO_APPROVE`; `NOT_INDEPENDENT` where the approver counts as the author or as an earlier approver
+ *   `ALREADY_APPROVED`, `NOTHING_TO_APPROVE`; `NOT_INDEPENDENT` where the approver counts as the author or as an earlier approver;
+ *   as `create` where the release is not to be brought to anybody any more
  */
 export async function act(call: AnyCall, id: string, kind: PersonAction): Promise<Stored> {
   const ref = { organisation: call.operator.organisation, id };
@@ -184,6 +216,9 @@ export async function act(call: AnyCall, id: string, kind: PersonAction): Promis
       throw new ApiError('PRECONDITION_FAILED', `It is at revision ${found.revision} now.`);
     }
     if (kind === 'approve') await requireAnotherPerson(call, found.rollout);
+    const { product, release } = found.rollout;
+    const wanted = { organisation: ref.organisation, product, version: release.version };
+    await ASKED[kind]?.(call, await findRelease(call.deps.db, wanted));
     const now = call.deps.clock.now();
     const event = { kind, by: call.operator.name, reason: call.actor.reason };
     const decision = decide(found.rollout, event, now);

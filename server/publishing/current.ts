@@ -73,7 +73,7 @@ function rolesIn(snapshot: Buffer): Map<string, MetaFile> {
 }
 
 /** A file below `trust/`, under the name that these top-level targets give it. */
-async function readListed(blobs: BlobStore, targets: Buffer, path: string): Promise<Buffer> {
+export async function readListed(blobs: BlobStore, targets: Buffer, path: string): Promise<Buffer> {
   const { signed } = JSON.parse(targets.toString('utf8')) as Metadata<Targets>;
   return readBlob(blobs, targetKey(path, signed.targets[path]?.hashes.sha256 ?? ''));
 }

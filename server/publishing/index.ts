@@ -6,6 +6,7 @@ export { bootstrapRepository } from './bootstrap.ts';
 export { refreshOnline } from './refresh.ts';
 export { receiveUpload, sweepStaging, type Upload } from './staging.ts';
 export { publish } from './publish.ts';
+export { requireAccepted } from './published.ts';
 export type { Publication, Published, Publisher, PublishingDeps, UploadLimits } from './types.ts';
 export { roleExpiries, type RoleExpiry } from './expiry.ts';
 export { isFenced } from './fence.ts';

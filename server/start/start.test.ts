@@ -250,7 +250,7 @@ async function movesARollout(db: Db): Promise<void> {
     version: '2.0.0',
     securityVersion: 1,
     hardware: ['r1'],
-    yanked: false,
+    barred: false,
     fallback: [],
   };
   const chargers = Array.from({ length: 10 }, (_, i) => ({

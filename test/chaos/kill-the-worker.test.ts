@@ -159,7 +159,7 @@ function seed(db: Db): Promise<void> {
     version,
     securityVersion: 1,
     hardware: ['r1'],
-    yanked: false,
+    barred: false,
     fallback,
   });
   const old = image('1.0.0', OLD, []);

@@ -61,7 +61,7 @@ async function arrange(): Promise<{ db: Db; store: PgRolloutStore; rollout: Roll
     stratum: 'r1/depot/north',
     running: null,
   }));
-  await seedFleet(db, { chargers, images: [{ ...image, hardware: ['r1'], yanked: false, fallback: [] }] });
+  await seedFleet(db, { chargers, images: [{ ...image, hardware: ['r1'], barred: false, fallback: [] }] });
   const rollout = running();
   await db
     .insertInto('rollouts')

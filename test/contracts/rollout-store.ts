@@ -61,7 +61,7 @@ const image = (version: string, sha256: string, more: Partial<Image> = {}): Imag
   version,
   securityVersion: 2,
   hardware: ['r1', 'r2'],
-  yanked: false,
+  barred: false,
   fallback: [],
   ...more,
 });

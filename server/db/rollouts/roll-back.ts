@@ -8,6 +8,7 @@ import {
   type PublishedImage,
 } from '@tidegate/rollout/shell';
 import type { ChosenFallback, Database } from '../schema.ts';
+import { barredBecause } from '../barred.ts';
 import { count } from '../moves.ts';
 import { moveMany } from './move-many.ts';
 
@@ -117,8 +118,10 @@ async function releaseToLeave(
 async function publishedImages(trx: Transaction<Database>, rollout: Rollout): Promise<PublishedImage[]> {
   const rows = await trx
     .selectFrom('releases')
-    .select(['path', 'sha256', 'length', 'version', 'security_version', 'custom', 'yanked_at'])
-    .where('organisation', '=', rollout.organisation)
+    .leftJoin('repository', 'repository.organisation', 'releases.organisation')
+    .select(['path', 'sha256', 'length', 'version', 'security_version', 'custom'])
+    .select(barredBecause('releases', 'repository').as('barred'))
+    .where('releases.organisation', '=', rollout.organisation)
     .where('product', '=', rollout.product)
     .execute();
   return rows.map((row) => ({
@@ -128,7 +131,7 @@ async function publishedImages(trx: Transaction<Database>, rollout: Rollout): Pr
     version: row.version,
     securityVersion: row.security_version,
     hardware: row.custom.hardware,
-    yanked: row.yanked_at !== null,
+    barred: row.barred !== null,
   }));
 }
 

@@ -63,8 +63,8 @@ export interface Batch {
   rollouts: Map<string, Watched>;
   /** Live rollouts by product: those that evidence is gathered for, and for which baselines stay frozen. */
   live: Map<string, Watched[]>;
-  /** Digests that may be wanted of a visitor but were yanked. */
-  yanked: Set<string>;
+  /** Digests that may be wanted of a visitor but are barred, and why. */
+  barred: Map<string, string>;
   /** Assignments, by id, of chargers that run a release which was taken back although they were thought to be off it. */
   stragglers: Set<string>;
   /** Rollouts whose counts or evidence changed: the doorbell rings for them after the commit. */

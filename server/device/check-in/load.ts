@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import { IN_FLIGHT, type AssignmentState, type RolloutStatus, isWatched } from '@tidegate/rollout/core';
-import type { Database, Row } from '../../db/index.ts';
+import { barredDigests, type Database, type Row } from '../../db/index.ts';
 import type { Batch, Held, Visit, Visitor, Watched } from './batch.ts';
 import { findStragglers } from './stragglers.ts';
 
@@ -39,7 +39,7 @@ export async function loadBatch(
     visitors,
     rollouts: new Map(),
     live: new Map(),
-    yanked: new Set(),
+    barred: new Map(),
     stragglers: new Set(),
     changed: new Set(),
   };
@@ -56,7 +56,7 @@ export async function loadBatch(
     // The same object stands in `live`.
     else Object.assign(known, watched);
   }
-  if (open.length > 0) batch.yanked = await yankedDigests(trx, organisation, digestsOf(batch));
+  if (open.length > 0) batch.barred = await barredDigests(trx, organisation, digestsOf(batch));
   await loadLastEvents(trx, batch, visits);
   return batch;
 }
@@ -196,22 +196,6 @@ function digestsOf({ rollouts, visitors }: Batch): string[] {
     assignments.flatMap(({ fallback }) => fallback?.sha256 ?? []),
   );
   return [...new Set([...releases, ...fallbacks])];
-}
-
-/** Those of these images that were yanked. */
-export async function yankedDigests(
-  trx: Transaction<Database>,
-  organisation: string,
-  digests: readonly string[],
-): Promise<Set<string>> {
-  const rows = await trx
-    .selectFrom('releases')
-    .select('sha256')
-    .where('organisation', '=', organisation)
-    .where('sha256', 'in', digests)
-    .where('yanked_at', 'is not', null)
-    .execute();
-  return new Set(rows.map(({ sha256 }) => sha256));
 }
 
 async function loadLastEvents(

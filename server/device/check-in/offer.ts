@@ -82,7 +82,7 @@ async function wayBack(
     if (!(await apply(trx, visitor, held, { kind: 'rollBack', deadlineAt }, batch))) return LATER;
   }
   if (held.state !== 'ROLLING_BACK') return undefined;
-  if (batch.yanked.has(fallback.sha256)) return LATER;
+  if (batch.barred.has(fallback.sha256)) return LATER;
   if (held.backOfferedAt === null) {
     if (!(await limits.hasRoom(visitor.site, watched))) return LATER;
     if (!(await noteOffered(trx, visitor, held, batch))) return LATER;
@@ -107,10 +107,11 @@ async function noteOffered(
 
 function underWay(held: Held, { rollout }: Watched, batch: Batch): Want | undefined {
   if (!(IN_FLIGHT as readonly AssignmentState[]).includes(held.state)) return undefined;
-  const stops = !GOES_ON.has(rollout.status) || batch.yanked.has(rollout.release.sha256);
-  if (!stops) return install(held.id, rollout.release, 'rollout');
+  const barred = batch.barred.get(rollout.release.sha256);
+  if (GOES_ON.has(rollout.status) && barred === undefined)
+    return install(held.id, rollout.release, 'rollout');
   // What boots already is not dropped: it gets its fallback.
-  return held.state === 'VERIFYING' ? LATER : withdraw(held.id, rollout.status);
+  return held.state === 'VERIFYING' ? LATER : withdraw(held.id, barred ?? rollout.status);
 }
 
 /** Not taken yet: never offered, or given up before it activated anything. */
@@ -127,7 +128,7 @@ async function newOffer(
   limits: Limits,
 ): Promise<Want | undefined> {
   const { rollout } = watched;
-  if (!isOfferable(held, watched, batch.now) || batch.yanked.has(rollout.release.sha256)) return undefined;
+  if (!isOfferable(held, watched, batch.now) || batch.barred.has(rollout.release.sha256)) return undefined;
   if (await isSuperseded(trx, visitor, held, watched, batch)) {
     const superseded = { kind: 'skip', code: SUPERSEDED, detail: SUPERSEDED_DETAIL } as const;
     await apply(trx, visitor, held, superseded, batch);

@@ -8,7 +8,7 @@ import { evidence, evidenceOf, rolloutSummary, rolloutView, summaryOf, viewOf } 
 import { createAndSubmit, submit } from '../one-at-a-time.ts';
 import { act, create, load, type PersonAction } from '../rollouts.ts';
 import { page, pageOf, product, rolloutId, text, time, toPage, version } from '../schemas.ts';
-import { unheard } from '../../db/index.ts';
+import { barredDigests, type Db, unheard } from '../../db/index.ts';
 import { waitsOf } from '../rollout-waits.ts';
 
 const params = z.object({ id: rolloutId });
@@ -133,7 +133,8 @@ export const rolloutRoutes: Route[] = [
       const { rollout, revision } = await load(call, call.params.id);
       const observation = await call.deps.store.observe(rollout, call.now);
       const silent = await unheard(call.deps.db, rollout);
-      return { body: viewOf(rollout, revision, observation, silent), etag: String(revision) };
+      const barred = await barredFor(call.deps.db, rollout);
+      return { body: viewOf(rollout, revision, observation, silent, barred), etag: String(revision) };
     },
   }),
   defineRoute({
@@ -177,7 +178,12 @@ export const rolloutRoutes: Route[] = [
           evidence: rollout.evidence === null ? null : evidenceOf(rollout.evidence),
           pausedBecause: rollout.pausedBecause,
           holding: rollout.holding,
-          waits: waitsOf(rollout, observation, await unheard(call.deps.db, rollout)),
+          waits: waitsOf(
+            rollout,
+            observation,
+            await unheard(call.deps.db, rollout),
+            await barredFor(call.deps.db, rollout),
+          ),
           signals: verdict.signals.map(
             ({ signal, comparison, m, threshold, treated, control, expected }) => ({
               signal,
@@ -227,6 +233,14 @@ export const rolloutRoutes: Route[] = [
     }),
   ),
 ];
+
+/** Why nobody is sent to the rollout's release any more; undefined where nothing speaks against it. */
+async function barredFor(
+  db: Db,
+  { organisation, release: { sha256 } }: { organisation: string; release: { sha256: string } },
+): Promise<string | undefined> {
+  return (await barredDigests(db, organisation, [sha256])).get(sha256);
+}
 
 function assignmentView({
   updatedAt,
