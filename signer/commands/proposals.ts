@@ -69,19 +69,24 @@ export async function listProposals(home: Home): Promise<StoredProposal[]> {
 
 /**
  * By file; by product and version as `acme.dc150@1.2.0`; by product alone, or by nothing, where only one waits for signatures.
+ * @param options.signed where none of a product waits, its newest.
  * @throws CommandError `PROPOSAL_UNNAMED`, `FILE_UNREADABLE`; RepositoryError `PROPOSAL_MISSING`, `PROPOSAL_MALFORMED`.
  */
 export async function findProposal(
   home: Home,
   cwd: string,
   name: string | undefined,
+  options: { signed?: boolean } = {},
 ): Promise<StoredProposal> {
   if (name === undefined) return onlyOpen(home, undefined);
   const [, product, version] = /^([^/@]+)@([^/@]+)$/.exec(name) ?? [];
   if (product === undefined || version === undefined) {
     const file = resolve(cwd, name);
     if (/[/\\]|\.json$/.test(name) || (await exists(file))) return loadProposal(file);
-    if (PRODUCT.test(name)) return onlyOpen(home, name);
+    if (PRODUCT.test(name)) {
+      const newest = (await listProposals(home)).findLast(({ proposal }) => proposal.product === name);
+      return onlyOpen(home, name, options.signed === true ? newest : undefined);
+    }
     throw new CommandError('PROPOSAL_UNNAMED', `${name} is neither a file here nor <product>@<version>`);
   }
   // The newest of several: what is asked for is what was proposed last.
@@ -92,18 +97,22 @@ export async function findProposal(
   return found;
 }
 
-async function onlyOpen(home: Home, product: string | undefined): Promise<StoredProposal> {
+async function onlyOpen(
+  home: Home,
+  product: string | undefined,
+  otherwise?: StoredProposal,
+): Promise<StoredProposal> {
   const open = (await openProposals(home)).filter(
     ({ proposal }) => product === undefined || proposal.product === product,
   );
-  const [only] = open;
+  const only = open[0] ?? otherwise;
   if (only === undefined) {
     throw new RepositoryError(
       'PROPOSAL_MISSING',
       `Nothing${product === undefined ? '' : ` of ${product}`} waits`,
     );
   }
-  if (open.length === 1) return only;
+  if (open.length <= 1) return only;
   const names = open.map(({ proposal }) => referenceOf(proposal));
   throw new CommandError('PROPOSAL_UNNAMED', `${names.join(' and ')} wait for signatures`);
 }

@@ -56,7 +56,7 @@ export async function requireSigned(
   steps: PublicationStep[],
   at: { published: PublishedRelease[]; versions: PublishedVersions },
 ): Promise<void> {
-  const stored = await findProposal(homeOf(context), context.cwd, name);
+  const stored = await findProposal(homeOf(context), context.cwd, name, { signed: true });
   if (isOut(stored, at.published, at.versions) || isIn(stored, steps)) return;
   const release = await localRelease(homeOf(context), stored);
   const overtaken = release.roleVersion <= (at.versions.roles[release.product] ?? 0);
