@@ -89,6 +89,9 @@ function forTheCommit(
   return { fallback: target.custom.fallback, fallbackSecurityVersions, cap };
 }
 
+/** Targets, by digest, that were found attested under this very trust: what follows from the same bytes need not be fetched again. */
+const found = new WeakMap<TrustResult, Set<string>>();
+
 /**
  * Do builders who count by what is trusted now vouch for `target`, and for its SBOM where one is asked for? Attestations are fetched one
  * at a time, and no more than the policy asks for.
@@ -96,10 +99,13 @@ function forTheCommit(
  */
 export async function attested(
   context: Context,
-  { policy, sigstoreRoot }: TrustResult,
+  trust: TrustResult,
   target: ReleaseTarget,
   signal?: AbortSignal,
 ): Promise<void> {
+  const known = found.get(trust) ?? new Set();
+  if (known.has(target.sha256)) return;
+  const { policy, sigstoreRoot } = trust;
   const review = new ReleaseReview({ target, product: context.identity.product, policy, sigstoreRoot });
   const { bundles, sbom } = target.custom;
   for (const file of bundles) {
@@ -112,6 +118,7 @@ export async function attested(
     if (bytes !== undefined) review.takeSbom(bytes);
   }
   review.verdict();
+  found.set(trust, known.add(target.sha256));
 }
 
 /**

@@ -40,13 +40,13 @@ async function change(edit: ((custom: ReleaseTarget['custom']) => void) | 'yank'
   if (edit === 'yank') delete role.signed.targets[built.target.path];
   else if (entry?.custom !== undefined) edit(entry.custom);
   const signed = await desk.signRole(bump(role, 'product', desk.clock.time));
-  await desk.publishRole(signed, [built.target.path]);
+  await desk.publishRole(signed, [PRODUCT]);
 }
 
 async function publishPolicy(changed: Partial<TrustPolicy>): Promise<void> {
   const next = { ...policy, version: service.desk.policy.version + 1, ...changed };
   const trust = await service.desk.signTrust(next);
-  await service.desk.send({ ...trust, strand: [built.target.path] });
+  await service.desk.send({ ...trust, strand: [PRODUCT] });
 }
 
 const asked = (changes: object): Partial<TrustPolicy> => ({
