@@ -32,6 +32,8 @@ export {
   type BlobStat,
   type BlobStore,
   type ByteRange,
+  checkKey,
+  checkRange,
   type PutOptions,
 } from './blob-store.ts';
 export { fileBlobs } from './file-blobs.ts';
