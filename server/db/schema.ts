@@ -93,6 +93,8 @@ interface ReleasesTable {
   published_by: string;
   published_at: Date;
   yanked_at: Optional<Date>;
+  /** When its files were removed from the store; null while they are there. */
+  collected_at: Optional<Date>;
 }
 
 interface EnrolmentTokensTable {
@@ -281,6 +283,17 @@ interface RepositoryTable {
   updated_at: Date;
 }
 
+/** What each timestamp led to, from `at` until the next one. */
+interface TimestampsTable {
+  organisation: string;
+  version: number;
+  at: Date;
+  snapshot_version: number;
+  targets_version: number;
+  /** Version by product role. */
+  roles: Json<Record<string, number>>;
+}
+
 interface IdempotencyKeysTable {
   organisation: string;
   actor: string;
@@ -315,6 +328,7 @@ export interface Database {
   outbox: OutboxTable;
   audit: AuditTable;
   repository: RepositoryTable;
+  timestamps: TimestampsTable;
   idempotency_keys: IdempotencyKeysTable;
 }
 

@@ -4,6 +4,7 @@ import { type Database, inTransaction, type Row } from '../db/index.ts';
 import { loadRow, lockRepository, readBlob, sha256Of } from './current.ts';
 import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
 import { makeTimestamp, nextOnlineVersion, type OnlineDocument, renewSnapshot } from './online.ts';
+import { recordTimestamp } from './record.ts';
 import type { PublishingDeps } from './types.ts';
 import { freeVersion } from './versions.ts';
 
@@ -71,4 +72,6 @@ async function record(
     })
     .where('organisation', '=', deps.organisation)
     .execute();
+  const led = { ...row, snapshot_version: snapshotVersion, timestamp_version: timestamp.version };
+  await recordTimestamp(trx, deps.organisation, { ...led, at: new Date(now) });
 }
