@@ -148,8 +148,8 @@ export class Desk {
   async signTrust(
     policy: TrustPolicy,
     next = true,
+    sigstoreRoot = JSON.stringify(EMPTY_SIGSTORE_ROOT),
   ): Promise<Pick<Publication, 'targets' | 'policy' | 'sigstoreRoot'>> {
-    const sigstoreRoot = JSON.stringify(EMPTY_SIGSTORE_ROOT);
     const files = [
       [POLICY_TARGET, JSON.stringify(policy)],
       [SIGSTORE_ROOT_TARGET, sigstoreRoot],
@@ -294,7 +294,7 @@ async function listFiles(folder: string): Promise<string[]> {
     .sort();
 }
 
-const EMPTY_SIGSTORE_ROOT = {
+export const EMPTY_SIGSTORE_ROOT = {
   mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
   tlogs: [],
   certificateAuthorities: [],

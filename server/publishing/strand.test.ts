@@ -10,7 +10,7 @@ import {
 } from '@tidegate/signer/repository';
 import type { TrustPolicy } from '@tidegate/client-sdk/protocol';
 import { testDatabase } from '../../test/support/postgres.ts';
-import { type Built, Desk, START, text } from './desk.fixture.ts';
+import { type Built, Desk, EMPTY_SIGSTORE_ROOT, START, text } from './desk.fixture.ts';
 
 const [ONE, TWO] = ['acme.one', 'acme.two'] as const;
 let desk: Desk;
@@ -207,7 +207,40 @@ test('a rule for one product verifies no image of another, and a publication tha
     const rules = products[TWO];
     if (rules !== undefined) rules.logs = 1;
   });
-  expect(await strandedBy(desk.send(await desk.signTrust(logs)))).toMatchObject({ total: 1 });
+  const trust = await desk.signTrust(logs);
+  expect(await strandedBy(desk.send(trust))).toMatchObject({ total: 1 });
   expect(bundles().length).toBeGreaterThan(0);
   expect(bundles().every((key) => key.startsWith(`targets/${TWO}/`))).toBe(true);
+  // Another Sigstore root may refuse anything, and so may a longer deny list.
+  const products = () => new Set(bundles().map((key) => key.split('/')[1]));
+  await desk.send({ ...trust, strand: [TWO] });
+  read.length = 0;
+  const root = JSON.stringify({ ...EMPTY_SIGSTORE_ROOT, tlogs: [], timestampAuthorities: [] }, null, 1);
+  await desk.send(
+    await desk.signTrust(
+      policy(() => undefined),
+      true,
+      root,
+    ),
+  );
+  expect(products()).toEqual(new Set([ONE, TWO]));
+});
+
+test('a denied image strands those that run it and have no way on, whatever their role says', async () => {
+  const one = await published(ONE, '1.0.0');
+  const two = await published(TWO, '1.0.0');
+  await addChargers(ONE, one, 2);
+  await addChargers(TWO, two, 1);
+  const denying = policy(({ denied }) => denied.digests.push(one.target.sha256));
+  const trust = await desk.signTrust(denying);
+  expect(await strandedBy(desk.send(trust))).toMatchObject({
+    total: 2,
+    chargers: [{ product: ONE, loss: 'NO_WAY_ON', because: 'DENIED' }],
+  });
+  const next = await desk.buildRelease('1.1.0', { product: ONE });
+  await desk.upload(next.image, next.bundle);
+  const role = await desk.listReleases([next], 2, ONE);
+  await expect(desk.send({ ...trust, products: { [ONE]: text(role) } })).resolves.toMatchObject({
+    releases: [{ version: '1.1.0' }],
+  });
 });
