@@ -6,7 +6,7 @@ import { testDatabase } from '../../test/support/postgres.ts';
 import type { Db } from '../db/index.ts';
 import { findBlob } from './current.ts';
 import { Desk, PRODUCT, text } from './desk.fixture.ts';
-import { isFenced, publish, type PublishingDeps, refreshOnline } from './index.ts';
+import { collectGarbage, isFenced, publish, type PublishingDeps, refreshOnline } from './index.ts';
 
 const FENCED = { code: 'REPOSITORY_FENCED', status: 503 };
 let desk: Desk;
@@ -102,6 +102,8 @@ test('a restored service is found out by whatever its original has done since, a
   await expect(send(old, text(desk.role()))).rejects.toMatchObject(FENCED);
   desk.clock.time += 24 * 60 * 60 * 1000;
   await expect(refreshOnline(old)).rejects.toMatchObject(FENCED);
+  const by = { name: 'erin', reason: 'r', source: 's' };
+  await expect(collectGarbage(old, by)).rejects.toMatchObject(FENCED);
   expect(await desk.state()).toEqual(before);
   expect(await old.db.selectFrom('repository').selectAll().execute()).toEqual(rows);
   expect(await isFenced(desk.deps)).toBe(false);
