@@ -54,9 +54,9 @@ export interface ProductPolicy {
   builderThreshold?: number;
   /** Whether a release needs an SBOM that one of the builders attested to the same image. `optional` when left out. */
   sbom?: 'optional' | 'required';
-  /** Distinct transparency logs that a bundle must be in. 0 with keys only. */
+  /** Transparency logs that a bundle must be in, counted by who runs them (ADR 18). 0 with keys only. */
   logs: number;
-  /** Distinct trusted timestamps that a bundle must carry. 0 with active keys only. */
+  /** Trusted clocks that must have timed a bundle, counted by who runs them (ADR 18). 0 with active keys only. */
   timestamps: number;
   /** No image above this security version is accepted, so that one poisoned release cannot lift every floor. */
   securityVersionCap: number;
