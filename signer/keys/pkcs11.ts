@@ -57,23 +57,33 @@ async function tokenTool(uri: Pkcs11Uri, host: Pkcs11Host, pin: string): Promise
       timeoutMs,
       secret: pin,
     });
-  const { answer, exit, lastWords } = await run(['--list-token-slots'], {});
+  const turn = turnsAt(module ?? '');
+  const { answer, exit, lastWords } = await turn(() => run(['--list-token-slots'], {}));
   if (exit !== 0) throw new KeyError('PROGRAM_FAILED', `${TOOL}: ${lastWords}`);
   const slot = findSlot(answer.toString('utf8'), uri.token);
   const session = ['--slot', slot, '--login', '--pin', `env:${PIN_VARIABLE}`];
-  return oneAtATime(async (args: readonly string[], input?: Uint8Array) => {
-    const said = await run([...session, ...args], { [PIN_VARIABLE]: pin }, input);
-    if (/CKR_PIN_/.test(said.lastWords)) throw new KeyError('TOKEN_PIN', said.lastWords);
-    return said;
-  });
+  return (args, input) =>
+    turn(async () => {
+      const said = await run([...session, ...args], { [PIN_VARIABLE]: pin }, input);
+      if (/CKR_PIN_/.test(said.lastWords)) throw new KeyError('TOKEN_PIN', said.lastWords);
+      return said;
+    });
 }
 
-/** A token does one thing at a time, and SoftHSM answers CKR_GENERAL_ERROR to whoever comes while another logs in. */
-function oneAtATime<A extends unknown[], R>(work: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (...args) => {
-    const next = last.then(() => work(...args));
-    last = next.catch(() => undefined);
+/** By the token's library: what has been asked of it last. */
+const lastAt = new Map<string, Promise<unknown>>();
+
+/**
+ * A token does one thing at a time, and SoftHSM answers CKR_GENERAL_ERROR to whoever comes while another logs in: so all keys of one library
+ * take turns, in whichever of its tokens they are.
+ */
+function turnsAt(module: string): <R>(work: () => Promise<R>) => Promise<R> {
+  return (work) => {
+    const next = (lastAt.get(module) ?? Promise.resolve()).then(work);
+    lastAt.set(
+      module,
+      next.catch(() => undefined),
+    );
     return next;
   };
 }

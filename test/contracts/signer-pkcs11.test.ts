@@ -54,6 +54,12 @@ if (WITHOUT_SOFTHSM === undefined) {
     expect(TrustedSet.start(bytes).root.version).toBe(1);
   });
 
+  it('takes turns also where several keys are opened and used at once', async () => {
+    const signers = await Promise.all(Array.from({ length: 8 }, () => open()));
+    const signatures = await Promise.all(signers.map((signer) => signer.sign(Buffer.from('at once'))));
+    expect(signatures).toHaveLength(8);
+  });
+
   describe('a token', () => {
     it('is found by all that its tools say of it, and refused where one of it differs', async () => {
       const whole = `manufacturer=SoftHSM%20project;model=SoftHSM%20v2;serial=${token.serial()};id=%01;object=release%20key`;
