@@ -103,3 +103,32 @@ it('nothing longer than it is listed as, and nothing listed as longer than the l
   expect(huge.job).toMatchObject({ progress: 'FAILED', code: 'SBOM_MISSING' });
   expect(huge.fetched.some((path) => path.includes('sbom'))).toBe(false);
 });
+
+it('and stops reading what never ends', async () => {
+  ask({ sbom: 'required' });
+  const { service, charger } = bench;
+  const deps = charger.deps();
+  const { transport } = deps;
+  let sent = 0;
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (; sent < 50 * 1024 * 1024; sent += 64 * 1024) yield new Uint8Array(64 * 1024);
+    throw new Error('It was read on and on.');
+  }
+  charger.deps = () => ({
+    ...deps,
+    transport: {
+      ...transport,
+      get: async (path, options) =>
+        path.includes('.sbom.')
+          ? { status: 200, headers: {}, body: endless() }
+          : transport.get(path, options),
+    },
+  });
+  charger.kill();
+  const target = service.publish(someImage(), {}, (plain) => ({
+    sbom: keyBundle(second, sbomStatement(plain)),
+  }));
+  service.wanted = { assignment: 'a-endless', target };
+  expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'SBOM_MISSING' });
+  expect(sent).toBeLessThan(1024 * 1024);
+});

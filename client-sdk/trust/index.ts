@@ -10,7 +10,7 @@ export type { MetadataFetch, RefreshOptions, TrustResult } from './refresh.ts';
 
 // The policy and what a target says of itself
 export { attestationsAsked, MAX_POLICY_BYTES, parsePolicy, productPolicyOf, spkiDigest } from './policy.ts';
-export { MAX_BUNDLES, MAX_SECURITY_VERSION, parseCustom } from './custom.ts';
+export { MAX_SECURITY_VERSION, parseCustom } from './custom.ts';
 
 // Sigstore
 export { verifyAttestation, verifyBundle } from './bundle.ts';

@@ -16,6 +16,7 @@ export function barredBecause(release: string, repository: string): RawBuilder<s
     when jsonb_exists(${policy} #> '{denied,digests}', ${r('sha256')}) then 'denied'
     when ${r('security_version')} < ${limit('emergencyFloor')} then 'below the emergency floor'
     when ${r('security_version')} > ${limit('securityVersionCap')} then 'above the cap'
+    when ${r('refused')} is not null then 'refused: ' || ${r('refused')}
   end`;
 }
 

@@ -6,6 +6,7 @@ import * as whoTold from './migrations/0002-who-told.ts';
 import * as peopleAndKeys from './migrations/0003-people-and-keys.ts';
 import * as fence from './migrations/0004-fence.ts';
 import * as timestamps from './migrations/0005-timestamps.ts';
+import * as refused from './migrations/0006-refused.ts';
 import type { Db } from './open.ts';
 
 /** Every migration that this code knows, in order. They only run forward: there is no `down`. */
@@ -15,6 +16,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '0003-people-and-keys': peopleAndKeys,
   '0004-fence': fence,
   '0005-timestamps': timestamps,
+  '0006-refused': refused,
 };
 
 const OLDEST_SERVER = 150_000;

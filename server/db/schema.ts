@@ -95,6 +95,8 @@ interface ReleasesTable {
   yanked_at: Optional<Date>;
   /** When its files were removed from the store; null while they are there. */
   collected_at: Optional<Date>;
+  /** Code with which chargers refuse it by the published trust; kept up to date for what a rollout may send a charger to. */
+  refused: Optional<string>;
 }
 
 interface EnrolmentTokensTable {

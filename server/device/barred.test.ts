@@ -53,10 +53,14 @@ async function limit(sha256: string, version: number, limits: [floor: number, ca
   await publishPolicy({ products: { [PRODUCT]: { emergencyFloor, securityVersionCap } } });
 }
 
+const refuse = (sha256: string) =>
+  fleet.db.updateTable('releases').set({ refused: 'BUILDER_REVOKED' }).where('sha256', '=', sha256).execute();
+
 const BARS: [string, (sha256: string) => Promise<unknown>][] = [
   ['yanked', yank],
   ['denied', deny],
   ['below the emergency floor', (sha256) => limit(sha256, 1, [2, 9])],
+  ['refused: BUILDER_REVOKED', refuse],
   ['above the cap', (sha256) => limit(sha256, 10, [0, 9])],
 ];
 

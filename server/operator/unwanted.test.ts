@@ -133,12 +133,29 @@ test('a deprecated release begins no rollout and ends none; taken back, it may b
   expect((await plan('alice', { draft: true })).status).toBe(201);
 });
 
-test('a running rollout says why nothing is offered any more, and a release why it is refused', async () => {
-  const id = (await plan()).body['id'] as string;
-  await service.post('bob', `/rollouts/${id}/approve`, { reason });
+test.each<[string, () => Partial<TrustPolicy>]>([
+  ['denied', () => ({ denied: { digests: [built.target.sha256], signers: [] } })],
+  [
+    'refused: DENIED',
+    () => ({ denied: { digests: [], signers: [idOf(policy.products[PRODUCT]!.builders[0]!)] } }),
+  ],
+  ['refused: SBOM_MISSING', () => asked({ sbom: 'required' })],
+])(
+  'a running rollout says why nothing is offered any more, as long as that is so: %s',
+  async (why, changed) => {
+    const id = (await plan()).body['id'] as string;
+    await service.post('bob', `/rollouts/${id}/approve`, { reason });
+    const waits = async () => (await service.get('vera', `/rollouts/${id}`)).body['waits'] as string[];
+    const before = await waits();
+    await publishPolicy(changed());
+    expect((await waits())[0]).toContain(`${version()} is ${why}`);
+    await publishPolicy({});
+    expect(await waits()).toEqual(before);
+  },
+);
+
+test('a release says why chargers refuse it', async () => {
   await publishPolicy({ denied: { digests: [built.target.sha256], signers: [] } });
-  const shown = await service.get('vera', `/rollouts/${id}`);
-  expect((shown.body['waits'] as string[])[0]).toContain(`${version()} is denied`);
   const release = await service.get('vera', `/releases/${PRODUCT}/${version()}`);
   expect(release.body).toMatchObject({ refusal: 'DENIED' });
   await publishPolicy({});

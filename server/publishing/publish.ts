@@ -7,6 +7,7 @@ import { assemble, type Candidate } from './candidate.ts';
 import { type Current, loadCurrent, loadRow, lockRepository } from './current.ts';
 import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
 import { recordPublication } from './record.ts';
+import { markRefused } from './refused.ts';
 import { type ReleaseChanges, reviewReleases } from './releases.ts';
 import { dropStaged } from './staging.ts';
 import { requireNobodyStranded } from './strand.ts';
@@ -65,6 +66,7 @@ async function publishLocked(
   await storeDocuments(deps, current, candidate, changes);
   await requireSettled(deps, replaces);
   await recordPublication(deps, trx, { current, candidate, changes, publisher, at: new Date(now) });
+  if (current !== undefined) await markRefused(deps, trx, { current, candidate, changes });
   const published = summary(candidate, changes);
   await appendAudit(
     trx,

@@ -189,7 +189,9 @@ describe('a change of a published release', () => {
       expect(await upkeep(kind, PRODUCT, ...more)).toMatchObject({ code: 'OPTION_INVALID', exit: 2 });
     }
     expect((await upkeep('renew', 'acme.other')).code).toBe('PRODUCT_UNKNOWN');
-    expect((await upkeep('attest', at('1.1.0'), '--remove', 'nothing')).code).toBe('BUNDLE_UNKNOWN');
+    for (const unknown of ['nothing', 'a'.repeat(64)]) {
+      expect((await upkeep('attest', at('1.1.0'), '--remove', unknown)).code).toBe('BUNDLE_UNKNOWN');
+    }
     expect((await upkeep('attest', at('1.1.0'))).code).toBe('NOTHING_CHANGES');
     const own = ['--bundle', 'fw-1.1.0.bin.sigstore.json'];
     expect((await upkeep('attest', at('1.1.0'), ...own)).code).toBe('BUNDLE_LISTED');

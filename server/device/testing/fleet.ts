@@ -384,7 +384,7 @@ export async function forget({ db }: Fleet, keep: { chargers?: boolean } = {}): 
   } else {
     await db.deleteFrom('chargers').execute();
   }
-  await db.updateTable('releases').set({ yanked_at: null }).execute();
+  await db.updateTable('releases').set({ yanked_at: null, refused: null }).execute();
 }
 
 /** Puts a rollout where a test needs it, by whatever way it got there; its current step gets the status `step`. */
