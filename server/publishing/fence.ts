@@ -47,7 +47,7 @@ export async function requireSettled(
  */
 export function mirrorTimestamp(deps: Pick<PublishingDeps, 'db' | 'blobs' | 'organisation'>): Promise<void> {
   return inTransaction(deps.db, async (trx: Transaction<Database>) => {
-    // Under the lock, because not every store can compare and replace across processes.
+    // Under the lock, so that what another replica commits meanwhile is not taken for a stranger's.
     await lockRepository(trx, deps.organisation);
     const row = await loadRow(trx, deps.organisation);
     if (row !== undefined) await settle(deps, row);
