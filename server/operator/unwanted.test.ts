@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ReleaseTarget, TrustPolicy } from '@tidegate/client-sdk/protocol';
 import { bump, type Metadata, type Targets } from '@tidegate/signer/repository';
+import { sql } from 'kysely';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { type Built, PRODUCT } from '../publishing/desk.fixture.ts';
 import { TestService } from './service.fixture.ts';
@@ -169,4 +170,26 @@ test('a release that every charger refuses by now can still be deprecated', asyn
     refusal: 'DENIED',
   });
   await publishPolicy({});
+});
+
+test('a paused rollout is not resumed, and a mark that a publication made outlives its rollout no longer than its cause', async () => {
+  const id = (await plan()).body['id'] as string;
+  await service.post('bob', `/rollouts/${id}/approve`, { reason });
+  const setStatus = (status: 'PAUSED' | 'CANCELLED') =>
+    service.db
+      .updateTable('rollouts')
+      .set({ status, state: sql`jsonb_set(state, '{status}', ${JSON.stringify(status)}::jsonb)` })
+      .where('id', '=', id)
+      .execute();
+  const marks = async () => {
+    const rows = await service.db.selectFrom('releases').select('refused').distinct().execute();
+    return rows.map(({ refused }) => refused).filter((refused) => refused !== null);
+  };
+  await setStatus('PAUSED');
+  await publishPolicy(asked({ sbom: 'required' }));
+  expect((await service.post('bob', `/rollouts/${id}/resume`, { reason })).body.code).toBe('SBOM_MISSING');
+  expect(await marks()).toEqual(['SBOM_MISSING']);
+  await setStatus('CANCELLED');
+  await publishPolicy({});
+  expect(await marks()).toEqual([]);
 });
