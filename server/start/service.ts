@@ -8,7 +8,7 @@ import { PgRolloutStore } from '../db/index.ts';
 import { deviceRouter } from '../device/index.ts';
 import { DeviceAuthority } from '../identity/index.ts';
 import { operatorRouter } from '../operator/index.ts';
-import { isFenced, type PublishingDeps, roleExpiries } from '../publishing/index.ts';
+import { isFenced, type PublishingDeps, Refresher, roleExpiries } from '../publishing/index.ts';
 import { createApp } from './app.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { ServiceConfig } from './config.ts';
@@ -106,6 +106,8 @@ async function compose(
   const staging = join(folder, 'staging');
   const publishing: PublishingDeps = { organisation, db, blobs, staging, keys, clock };
   await bootstrap(config, publishing, authority, log);
+  const refresher = new Refresher(publishing, log);
+  await refresher.run();
   signal.throwIfAborted();
 
   const { director } = keys;
@@ -136,7 +138,7 @@ async function compose(
   await doorbell.listen((ref: RolloutRef) => metrics.working(() => work(ref, shell)));
   const abort = new AbortController();
   const renewCertificate = async (): Promise<void> => server.setSecureContext(await tls());
-  const tasks = periodicTasks({ organisation, db, clock, shell, publishing, renewCertificate });
+  const tasks = periodicTasks({ organisation, db, clock, shell, publishing, refresher, renewCertificate });
   const loops = runLoops(tasks, clock, abort.signal, log);
   closing.push(() => {
     abort.abort();
