@@ -8,7 +8,7 @@
  * - `bytea` columns are `Buffer`s.
  */
 import type { ColumnType, Generated, Insertable, Selectable, Updateable } from 'kysely';
-import type { CheckIn, Signal, TargetCustom, TrustPolicy } from '@tidegate/client-sdk/protocol';
+import type { Signal, TargetCustom, TrustedVersions, TrustPolicy } from '@tidegate/client-sdk/protocol';
 import type { AssignmentState, Rollout, RolloutEffect, RolloutStatus } from '@tidegate/rollout/core';
 
 /** Read as a value, written as JSON text. */
@@ -130,7 +130,7 @@ interface ChargersTable {
   last_report: Generated<number>;
   last_sequence: Generated<number>;
   /** By role: `root`, `timestamp`, and from newer firmware `snapshot`, `targets`, `product`. */
-  marks: DefaultedJson<Partial<CheckIn['marks']>>;
+  marks: DefaultedJson<Partial<TrustedVersions>>;
   baseline: DefaultedJson<Baseline>;
   replaced_by: Optional<string>;
   enrolled_at: Optional<Date>;

@@ -344,10 +344,11 @@ test('a charger with an active session gets no activation', async () => {
   expect(await confirm(fleet, charger, id)).toMatchObject({ action: 'activate' });
 });
 
-test('a service that is behind what a charger has seen offers nothing', async () => {
+test('a service that is behind what a charger has seen serves it nothing', async () => {
   const charger = await addCharger(fleet, 'SN-1');
   await startRollout(fleet, [charger]);
-  expect((await checkIn(fleet, charger, { marks: { root: 2, timestamp: 8 } })).said.action).toBe('none');
+  const ahead = checkIn(fleet, charger, { marks: { root: 2, timestamp: 8 } });
+  await expect(ahead).rejects.toThrow('REPOSITORY_BEHIND');
   expect((await checkIn(fleet, charger, { marks: { root: 2, timestamp: 7 } })).said.action).toBe('install');
 });
 

@@ -58,10 +58,10 @@ export async function countWitnesses(db: Db, organisation: string): Promise<Witn
   const { rows } = await sql<Witnesses>`
     select
       (select count(*) from (select from chargers where organisation = ${organisation} and state = 'ACTIVE'
-        limit ${WITNESSES.chargers}) as some) as chargers,
+        limit ${WITNESSES.chargers}) as counted) as chargers,
       (select count(*) from (select from sites s where organisation = ${organisation} and exists (
         select from chargers c where c.organisation = s.organisation and c.site = s.id and c.state = 'ACTIVE')
-        limit ${WITNESSES.sites}) as some) as sites`.execute(db);
+        limit ${WITNESSES.sites}) as counted) as sites`.execute(db);
   return rows[0] ?? { chargers: 0, sites: 0 };
 }
 

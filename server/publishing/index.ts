@@ -8,6 +8,7 @@ export { Refresher, type RefreshFailure } from './refresher.ts';
 export {
   type Ahead,
   aheadOf,
+  believedVersion,
   type Claim,
   isBehind,
   isPlausible,

@@ -95,7 +95,7 @@ describe('what keeps it from signing', () => {
 
   test('is told, tried again with pauses that grow, and over when it works', async () => {
     const { timestamp } = desk.deps.keys;
-    const failing = { ...timestamp, keyId: timestamp.keyId, sign: broken } as Signer;
+    const failing: Signer = { ...timestamp, keyId: timestamp.keyId, sign: broken };
     const deps = { ...desk.deps, keys: { ...desk.deps.keys, timestamp: failing }, random: () => 1 };
     const refresher = new Refresher(deps, log);
     await refresher.run();
