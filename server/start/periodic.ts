@@ -21,11 +21,14 @@ export function periodicTasks(deps: {
   publishing: PublishingDeps;
   refresher: Refresher;
   renewCertificate: () => Promise<void>;
+  /** Writes into the log which alarms rise and clear. */
+  logAlarms: () => Promise<void>;
 }): Loop[] {
   return [
     { name: 'sweep', everyMs: 1_000, run: () => sweep(deps.shell) },
     { name: 'silence', everyMs: MINUTE_MS, run: silence(deps) },
     { name: 'refresh', everyMs: MINUTE_MS, run: () => deps.refresher.run() },
+    { name: 'alarms', everyMs: 5 * MINUTE_MS, run: deps.logAlarms },
     { name: 'staging', everyMs: 60 * MINUTE_MS, run: () => sweepStaging(deps.publishing) },
     {
       name: 'keys',
