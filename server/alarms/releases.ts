@@ -1,6 +1,6 @@
 /** Which releases name which ways back, and who depends on them. */
 import { chooseFallback } from '@tidegate/rollout/shell';
-import type { Db, Row } from '../db/index.ts';
+import { barredDigests, type Db, type Row } from '../db/index.ts';
 import type { FallbackFact } from './alarms.ts';
 
 type Release = Pick<
@@ -54,6 +54,11 @@ export async function lastWayBack(
   const releases = await loadReleases(db, organisation, release.product);
   const found = releases.find(({ path }) => path === release.path);
   if (found === undefined) return undefined;
+  const barred = await barredDigests(
+    db,
+    organisation,
+    releases.map(({ sha256 }) => sha256),
+  );
   const published = releases.map((row) => ({
     path: row.path,
     sha256: row.sha256,
@@ -61,7 +66,7 @@ export async function lastWayBack(
     version: row.version,
     securityVersion: row.security_version,
     hardware: row.custom.hardware,
-    yanked: row.yanked_at !== null,
+    barred: barred.has(row.sha256),
   }));
   const lasts = found.custom.hardware.flatMap((hardware) => {
     const charger = { before: null, hardware };

@@ -23,6 +23,7 @@ export function describeRollout(rollout: RolloutView): string[] {
   }
   if (rollout.pausedBecause !== null) lines.push(`  paused: ${rollout.pausedBecause}`);
   if (rollout.holding !== null) lines.push(`  held: ${HOLDS[rollout.holding] ?? rollout.holding}`);
+  for (const warning of rollout.warnings) lines.push(`  warning: it would not start now. ${warning}`);
   if (rollout.evidence !== null) lines.push(`  evidence: ${rollout.evidence.sentence}`);
   if (rollout.unreturned > 0) lines.push(`  ${rollout.unreturned} chargers could not go back`);
   return lines;
