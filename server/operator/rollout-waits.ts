@@ -44,8 +44,14 @@ export async function warningsOf(
 ): Promise<string[]> {
   const opening = firstOpeningOf(rollout, now);
   if (opening === null || rollout.holding !== null) return [];
-  const lives = await deps.lifetimes.of(rollout, opening);
-  return expiringIn(rollout, opening, lives).map((each) => sentenceOfExpiring(each, iso));
+  try {
+    const lives = await deps.lifetimes.of(rollout, opening);
+    return expiringIn(rollout, opening, lives).map((each) => sentenceOfExpiring(each, iso));
+  } catch (error) {
+    // The rollout is there already: whoever made it is told so, and not that it failed.
+    const why = error instanceof Error ? error.message : String(error);
+    return [`It could not be read what expires. ${why}`];
+  }
 }
 
 function iso(ms: number): string {
