@@ -240,6 +240,19 @@ describe('a bundle with log entries, and one by a CI identity', () => {
     expectRefusal('EVIDENCE_MISSING', () => verify(Buffer.from(JSON.stringify(twice)), twoTimes, root));
   });
 
+  it('counts two logs of one operator as one, where the root says whose they are', async () => {
+    const { logs } = sigstore;
+    const both = about({ builders: [identity], logs: 2, timestamps: 1 });
+    const bundle = await sigstore.bundle(statement(), { logs: [...logs] });
+    const run = JSON.parse(root.toString()) as { tlogs: { operator?: string }[] };
+    const by = (...operators: string[]) => {
+      operators.forEach((operator, i) => Object.assign(run.tlogs[i]!, { operator }));
+      return Buffer.from(JSON.stringify(run));
+    };
+    expect(codeOf(() => verify(bundle, both, by('acme.example', 'other.example')))).toBe('accepted');
+    expectRefusal('EVIDENCE_MISSING', () => verify(bundle, both, by('acme.example', 'acme.example')));
+  });
+
   it('refuses an identity whose log promises no time, even where the policy forgets to ask', async () => {
     const timeless = JSON.parse((await sigstore.bundle(statement())).toString());
     delete timeless.verificationMaterial.tlogEntries[0].inclusionPromise;

@@ -2,7 +2,6 @@
  * Sigstore bundles, verified offline with @sigstore/verify, and what it leaves open closed: https://docs.sigstore.dev/about/bundle/
  * Who may sign, and what a signature must be about, is for the caller to say: the charger's answer is in `bundle.ts`.
  */
-import { createHash } from 'node:crypto';
 import {
   BUNDLE_V01_MEDIA_TYPE,
   BUNDLE_V02_MEDIA_TYPE,
@@ -17,6 +16,7 @@ import { toTrustMaterial, VerificationError, Verifier } from '@sigstore/verify';
 import type { KeyFinderFunc, SignedEntity, TrustMaterial } from '@sigstore/verify';
 import { refusing, Refusal } from '../protocol/index.ts';
 import { parseJson } from './shape.ts';
+import { type Stamp, type Witnesses, witnessesOf } from './witnesses.ts';
 
 /** Longest files that are read, in bytes. */
 export const MAX_BUNDLE_BYTES = 256 * 1024;
@@ -37,9 +37,9 @@ export type SigstoreSigner =
 
 /** How much has to vouch for a signature. */
 export interface Evidence {
-  /** Distinct transparency logs. */
+  /** Transparency logs of distinct operators. */
   logs: number;
-  /** Distinct clocks: timestamp authorities, and logs that promised inclusion. */
+  /** Clocks of distinct operators: timestamp authorities, and logs that promised inclusion. */
   timestamps: number;
   /** Signed certificate timestamps in the certificate. */
   ctlogs: number;
@@ -67,11 +67,16 @@ export function readBundle(
   });
 }
 
+/** What a trusted root says, and who runs what it lists. */
+export interface Trust extends TrustMaterial {
+  witnesses: Witnesses;
+}
+
 /**
  * @param keyOf the key of a bundle's hint.
  * @throws Refusal POLICY_MALFORMED
  */
-export function trustMaterial(trustedRoot: Uint8Array, keyOf: KeyFinderFunc): TrustMaterial {
+export function trustMaterial(trustedRoot: Uint8Array, keyOf: KeyFinderFunc): Trust {
   return refusing('POLICY_MALFORMED', 'the Sigstore trusted root', () => {
     const value = parseJson(trustedRoot, MAX_SIGSTORE_ROOT_BYTES);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError('no object');
@@ -80,7 +85,8 @@ export function trustMaterial(trustedRoot: Uint8Array, keyOf: KeyFinderFunc): Tr
       // The library takes a missing start for the beginning of time. (An authority is bounded by its certificates as well.)
       if (publicKey?.validFor?.start === undefined) throw new TypeError(`${baseUrl}: no validFor.start`);
     }
-    return toTrustMaterial(root, keyOf);
+    const material = toTrustMaterial(root, keyOf);
+    return { ...material, witnesses: witnessesOf(root, material) };
   });
 }
 
@@ -88,7 +94,7 @@ export function trustMaterial(trustedRoot: Uint8Array, keyOf: KeyFinderFunc): Tr
  * Verifies signature, signer, logs and times. Each entry and each time that is there must verify, also beyond what is needed.
  * @throws Refusal BUNDLE_INVALID, EVIDENCE_MISSING
  */
-export function verifyEntity(entity: SignedEntity, trust: TrustMaterial, needed: Evidence): SigstoreSigner {
+export function verifyEntity(entity: SignedEntity, trust: Trust, needed: Evidence): SigstoreSigner {
   if (entity.tlogEntries.length < needed.logs || trustedTimes(entity).length < needed.timestamps) {
     throw new Refusal('EVIDENCE_MISSING', `${entity.tlogEntries.length} log entries`);
   }
@@ -102,7 +108,7 @@ export function verifyEntity(entity: SignedEntity, trust: TrustMaterial, needed:
     entity.tlogEntries.forEach(refuseOtherTree);
     return signer;
   });
-  refuseTooLittleEvidence(entity, trust, needed);
+  refuseTooLittleEvidence(entity, trust.witnesses, needed);
   return signer;
 }
 
@@ -136,39 +142,18 @@ function refuseOtherTree({ inclusionProof: proof }: TransparencyLogEntry): void 
 }
 
 /** @sigstore/verify counts two entries of one log as two. */
-function refuseTooLittleEvidence(entity: SignedEntity, trust: TrustMaterial, needed: Evidence): void {
-  const logs = new Set(entity.tlogEntries.map(({ logId }) => logName(trust, logId.keyId)));
-  const clocks = new Set(countedTimestamps(entity).map(({ stamp }) => clockName(trust, stamp)));
+function refuseTooLittleEvidence(entity: SignedEntity, { log, clock }: Witnesses, needed: Evidence): void {
+  const logs = new Set(entity.tlogEntries.map(({ logId }) => log(logId.keyId)));
+  const clocks = new Set(countedTimestamps(entity).map(({ stamp }) => clock(stamp)));
   if (logs.size < needed.logs) throw new Refusal('EVIDENCE_MISSING', `${logs.size} distinct logs`);
   if (clocks.size < needed.timestamps)
     throw new Refusal('EVIDENCE_MISSING', `${clocks.size} distinct clocks`);
-}
-
-function logName(trust: TrustMaterial, keyId: Buffer): string {
-  return trust.tlogs.find((log) => log.logID.equals(keyId))?.baseURL ?? keyId.toString('hex');
-}
-
-/**
- * A log by itself, an authority by the root above the certificate that stamped: one that renews its certificate, or has several, is one still.
- * @sigstore/verify takes no certificate but the first of an authority's chain.
- */
-function clockName({ timestampAuthorities }: TrustMaterial, stamp: Stamp): string {
-  if (stamp.$case === 'transparency-log') return `log ${stamp.tlogEntry.logId.keyId.toString('hex')}`;
-  const { signerIssuer, signerSerialNumber } = stamp.timestamp;
-  const listed = timestampAuthorities.find(
-    ({ certChain: [leaf] }) =>
-      leaf?.issuer.equals(signerIssuer) === true && leaf.serialNumber.equals(signerSerialNumber),
-  );
-  const root = listed?.certChain.at(-1)?.publicKey ?? signerIssuer;
-  return `authority ${createHash('sha256').update(root).digest('hex')}`;
 }
 
 /** In milliseconds; proven only after `verifyEntity`. */
 export function trustedTimes(entity: SignedEntity): number[] {
   return countedTimestamps(entity).map(({ time }) => time);
 }
-
-type Stamp = SignedEntity['timestamps'][number];
 
 interface Counted {
   time: number;

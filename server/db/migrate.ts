@@ -5,7 +5,8 @@ import * as foundation from './migrations/0001-foundation.ts';
 import * as whoTold from './migrations/0002-who-told.ts';
 import * as peopleAndKeys from './migrations/0003-people-and-keys.ts';
 import * as fence from './migrations/0004-fence.ts';
-import * as lifetimes from './migrations/0005-lifetimes.ts';
+import * as timestamps from './migrations/0005-timestamps.ts';
+import * as lifetimes from './migrations/0006-lifetimes.ts';
 import type { Db } from './open.ts';
 
 /** Every migration that this code knows, in order. They only run forward: there is no `down`. */
@@ -14,7 +15,8 @@ export const MIGRATIONS: Record<string, Migration> = {
   '0002-who-told': whoTold,
   '0003-people-and-keys': peopleAndKeys,
   '0004-fence': fence,
-  '0005-lifetimes': lifetimes,
+  '0005-timestamps': timestamps,
+  '0006-lifetimes': lifetimes,
 };
 
 const OLDEST_SERVER = 150_000;

@@ -93,6 +93,8 @@ interface ReleasesTable {
   published_by: string;
   published_at: Date;
   yanked_at: Optional<Date>;
+  /** When its files were removed from the store; null while they are there. */
+  collected_at: Optional<Date>;
 }
 
 interface EnrolmentTokensTable {
@@ -297,6 +299,17 @@ interface AheadMarksTable {
   at: Date;
 }
 
+/** What each timestamp led to, from `at` until the next one. */
+interface TimestampsTable {
+  organisation: string;
+  version: number;
+  at: Date;
+  snapshot_version: number;
+  targets_version: number;
+  /** Version by product role. */
+  roles: Json<Record<string, number>>;
+}
+
 interface IdempotencyKeysTable {
   organisation: string;
   actor: string;
@@ -332,6 +345,7 @@ export interface Database {
   audit: AuditTable;
   repository: RepositoryTable;
   ahead_marks: AheadMarksTable;
+  timestamps: TimestampsTable;
   idempotency_keys: IdempotencyKeysTable;
 }
 

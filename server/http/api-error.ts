@@ -180,7 +180,7 @@ export const API_ERRORS = {
   REPOSITORY_FENCED: {
     status: 503,
     advice:
-      'Another service, with another database, has written into this store. Stop one of the two; this one publishes nothing meanwhile.',
+      'Another service, with another database, has written into this store; this one publishes nothing. Stop it. Or stop the other one, move metadata/timestamp.json out of the store, and send what this one lacks with "tidegate publish".',
   },
   // The service
   INTERNAL: {

@@ -52,6 +52,8 @@ const TABLE: Record<string, string> = {
   'post /rollouts/:id/cancel': fleet,
   'get /repository': everyone,
   'get /alarms': everyone,
+  'get /repository/collectable': releases,
+  'post /repository/collect': releases,
   'get /uploads/:sha256': releases,
   'put /uploads/:sha256': releases,
   'post /publications': releases,

@@ -108,6 +108,23 @@ test('a restored service is found out by whatever its original has done since, a
   await expect(refreshOnline(desk.deps)).resolves.toBe(true);
 });
 
+test('a restored service goes on when somebody takes the timestamp away and sends it what it lacks', async () => {
+  const old = await restored();
+  const roles = [];
+  for (let i = 0; i < 3; i++) {
+    roles.push(text(await desk.listReleases([])));
+    await desk.publishRole(await desk.listReleases([]));
+  }
+  const before = await walk();
+  await desk.deps.blobs.remove('metadata/timestamp.json');
+  desk.clock.time += 60_000;
+  for (const role of roles) await send(old, role);
+  const after = await walk();
+  expect(after.role).toBe(before.role);
+  expect(after.timestamp).toBeGreaterThan(before.timestamp);
+  expect([await isFenced(old), await isFenced(desk.deps)]).toEqual([false, true]);
+});
+
 test('of two halves of a split one goes on, wherever the other was when it wrote', async () => {
   for (let at = 0, reached = true; reached; at++) {
     const other = await restored();

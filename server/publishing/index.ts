@@ -24,3 +24,5 @@ export type { Publication, Published, Publisher, PublishingDeps, UploadLimits } 
 export { roleExpiries, type RoleExpiry } from './expiry.ts';
 export { isFenced } from './fence.ts';
 export type { Stranded, StrandedChargers, StrandedRelease } from './stranded.ts';
+export { collectGarbage, findCollectable } from './collect.ts';
+export { type Collectable, KEEP_DAYS } from './collect-rule.ts';

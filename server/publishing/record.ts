@@ -1,7 +1,7 @@
 /** What the database remembers of a publication: only what it changed. */
 import { sql, type Transaction } from 'kysely';
 import type { ReleaseTarget } from '@tidegate/client-sdk/protocol';
-import type { Database, NewRow } from '../db/index.ts';
+import type { Database, NewRow, Row } from '../db/index.ts';
 import type { Candidate } from './candidate.ts';
 import { type Current, sha256Of } from './current.ts';
 import type { ReleaseChanges } from './releases.ts';
@@ -47,7 +47,7 @@ export async function recordPublication(
   for (const { target } of changes.changed) {
     await trx
       .updateTable('releases')
-      .set({ custom: JSON.stringify(target.custom), yanked_at: null })
+      .set({ custom: JSON.stringify(target.custom), yanked_at: null, collected_at: null })
       .where('organisation', '=', organisation)
       .where('path', '=', target.path)
       .execute();
@@ -133,5 +133,21 @@ async function recordRepository(
     .insertInto('repository')
     .values({ organisation: deps.organisation, ...columns })
     .onConflict((conflict) => conflict.column('organisation').doUpdateSet(columns))
+    .execute();
+  await recordTimestamp(trx, deps.organisation, { ...columns, roles: candidate.versions.roles, at });
+}
+
+/** Remembers what a timestamp leads to, so that it can be told one day what none leads to any more. */
+export async function recordTimestamp(
+  trx: Transaction<Database>,
+  organisation: string,
+  led: Pick<Row<'repository'>, 'timestamp_version' | 'snapshot_version' | 'targets_version' | 'roles'> & {
+    at: Date;
+  },
+): Promise<void> {
+  const { timestamp_version: version, snapshot_version, targets_version, roles, at } = led;
+  await trx
+    .insertInto('timestamps')
+    .values({ organisation, version, at, snapshot_version, targets_version, roles: JSON.stringify(roles) })
     .execute();
 }

@@ -5,6 +5,7 @@ import { loadAhead } from './claims.ts';
 import { loadRow, lockRepository, readBlob, sha256Of } from './current.ts';
 import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
 import { makeTimestamp, nextOnlineVersion, type OnlineDocument, renewSnapshot } from './online.ts';
+import { recordTimestamp } from './record.ts';
 import { isOverdue, nextDue } from './schedule.ts';
 import { believedVersion, isBehind, ONLINE_ROLES } from './standing.ts';
 import type { PublishingDeps } from './types.ts';
@@ -103,4 +104,10 @@ async function record(
     })
     .where('organisation', '=', deps.organisation)
     .execute();
+  const led = {
+    ...row,
+    snapshot_version: snapshot?.version ?? row.snapshot_version,
+    timestamp_version: timestamp.version,
+  };
+  await recordTimestamp(trx, deps.organisation, { ...led, at: new Date(now) });
 }

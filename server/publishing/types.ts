@@ -11,7 +11,7 @@ export interface PublishingDeps {
   db: Kysely<Database>;
   /** Keys `metadata/<n>.<role>.json`, `metadata/timestamp.json`, `targets/<product>/<sha256>.<file>`, `targets/trust/…`. */
   blobs: BlobStore;
-  /** Folder for uploads that no publication has taken yet. On the blob store's disk, so that it fills before anything is published. */
+  /** Folder for uploads that no publication has taken yet. Where blobs are files, on their disk, so that it fills before anything is published. */
   staging: string;
   /** The online keys. They say what is current; neither can make firmware valid. */
   keys: { snapshot: Signer; timestamp: Signer };

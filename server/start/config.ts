@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { ORGANISATION } from '@tidegate/client-sdk/protocol';
+import { parseLocation, type StoreLocation } from '../blobs/index.ts';
 import { StartError } from './errors.ts';
 
 /** Everything the service can be told. No other part of it reads the environment. */
@@ -17,6 +18,8 @@ export interface ServiceConfig {
   databaseUrl: string | undefined;
   /** Redis or Valkey for the queue; undefined puts it on PostgreSQL. */
   redisUrl: string | undefined;
+  /** An S3-compatible store for images and TUF files; undefined keeps them as files below `folder`. */
+  store: StoreLocation | undefined;
   /** File of the fleet's clock; undefined is the system's clock. Development and drills only. */
   fleetClock: string | undefined;
   /** File for the log; undefined is standard error. */
@@ -29,11 +32,19 @@ const setting = <T extends z.ZodType>(schema: T) =>
 
 const port = z.coerce.number().int().min(0).max(65_535);
 
+const location = z.string().transform((text, context): StoreLocation => {
+  const parsed = parseLocation(text);
+  if (!('problem' in parsed)) return parsed;
+  context.addIssue({ code: 'custom', message: parsed.problem });
+  return z.NEVER;
+});
+
 const environment = z.object({
   TIDEGATE_HOME: setting(z.string()),
   TIDEGATE_PORT: setting(port),
   DATABASE_URL: setting(z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgresql://')),
   REDIS_URL: setting(z.string().regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')),
+  TIDEGATE_STORE: setting(location),
   TIDEGATE_FLEET_CLOCK: setting(z.string()),
   TIDEGATE_LOG: setting(z.string()),
 });
@@ -64,6 +75,7 @@ export async function loadConfig(
     port: given.TIDEGATE_PORT ?? state.port,
     databaseUrl: given.DATABASE_URL,
     redisUrl: given.REDIS_URL,
+    store: given.TIDEGATE_STORE,
     fleetClock: path(given.TIDEGATE_FLEET_CLOCK),
     logFile: path(given.TIDEGATE_LOG),
   };

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { fleetClock, systemClock } from '@tidegate/client-sdk/agent/clock';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { type RolloutRef, work } from '@tidegate/rollout/shell';
-import { fileBlobs } from '@tidegate/signer/repository';
+import { type BlobStore, fileBlobs } from '@tidegate/signer/repository';
 import {
   alarmLog,
   alarmsOf,
@@ -13,6 +13,7 @@ import {
   type FactsDeps,
   rolloutLifetimes,
 } from '../alarms/index.ts';
+import { openS3 } from '../blobs/index.ts';
 import { PgRolloutStore } from '../db/index.ts';
 import { deviceRouter } from '../device/index.ts';
 import { DeviceAuthority } from '../identity/index.ts';
@@ -49,7 +50,7 @@ const GRACE_MS = 5_000;
 /**
  * Starts the service and resolves when it is ready.
  * @param signal ends the start before it is done: at the next step, with the signal's reason.
- * @throws StartError, DatabaseError, KeyError, AuthorityError; whatever was started by then is stopped again.
+ * @throws StartError, StoreError, DatabaseError, KeyError, AuthorityError; whatever was started by then is stopped again.
  */
 export async function startService(
   config: ServiceConfig,
@@ -112,7 +113,8 @@ async function compose(
   const { db, doorbell } = await openDatabases(config, log, closing, fail, signal);
   const keys = await opening;
   signal.throwIfAborted();
-  const blobs = fileBlobs(join(folder, 'tuf'));
+  const blobs = await openBlobs(config, closing);
+  signal.throwIfAborted();
   const store = new PgRolloutStore(db, clock);
   const staging = join(folder, 'staging');
   const publishing: PublishingDeps = { organisation, db, blobs, staging, keys, clock };
@@ -175,6 +177,14 @@ async function compose(
   // Stopped first of all, so that no request meets a closed database.
   closing.push(stopServing);
   return port;
+}
+
+/** Uploads wait on this machine's disk either way; only what is published goes to the store. */
+async function openBlobs({ store, folder }: ServiceConfig, closing: Closing): Promise<BlobStore> {
+  if (store === undefined) return fileBlobs(join(folder, 'tuf'));
+  const { blobs, close } = await openS3(store);
+  closing.push(() => Promise.resolve(close()));
+  return blobs;
 }
 
 function openClock(config: ServiceConfig, log: Logger): Clock {

@@ -5,7 +5,7 @@ import { get } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createRollout, parsePlan } from '@tidegate/rollout/core';
 import { type Image, ORGANISATION, PRODUCT, seedFleet } from '../../test/support/fleet.ts';
 import { emptyDatabase } from '../../test/support/postgres.ts';
@@ -194,11 +194,22 @@ describe('what cannot work is said with a code, and nothing is left running', ()
     ['TIDEGATE_PORT', 'many'],
     ['DATABASE_URL', 'mysql://u:hunter2@host/x'],
     ['REDIS_URL', 'localhost'],
+    ['TIDEGATE_STORE', 's3://key:hunter2@bucket'],
     ['TIDEGATE_FLEET_CLOCK', 'no-such-file'],
   ])('a %s that cannot be', async (name, value) => {
     const failure = await start({ [name]: value }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'CONFIG_INVALID' });
     expect(String(failure)).toContain(name);
+    expect(String(failure)).not.toContain('hunter2');
+  });
+
+  test('a store that does not answer', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'key').stubEnv('AWS_SECRET_ACCESS_KEY', 'hunter2');
+    const failure = await start({
+      TIDEGATE_STORE: 's3://firmware?endpoint=http://127.0.0.1:1&region=eu',
+    }).catch((error: unknown) => error);
+    vi.unstubAllEnvs();
+    expect(failure).toMatchObject({ code: 'STORE_UNREACHABLE' });
     expect(String(failure)).not.toContain('hunter2');
   });
 

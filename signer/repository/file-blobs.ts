@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { folderLock } from './folder-lock.ts';
 import { putInPlace, syncFolder } from '../whole-file.ts';
 import {
   type Blob,
@@ -16,16 +17,17 @@ import {
 
 /** Below the root, so that a rename stays on one file system; no key reaches it, because it begins with a dot. */
 const ASIDE = '.aside';
+/** Its lock, in the same folder. */
+const LOCK = 'lock';
 /** What a killed process left aside is removed when nothing can be writing it any more. */
 const ASIDE_AGE_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Blobs as files below a folder. A put is written aside, synced, moved into place, and its folder synced.
- * `BLOB_EXISTS` holds against other processes too; `BLOB_CHANGED` between callers of one adapter only, so one process
- * replaces blobs in a folder at a time.
+ * Blobs as files below a folder. A put is written aside, synced, moved into place, and its folder synced. A link keeps two writers
+ * from one new name; whoever replaces or removes holds the folder's lock, so that what was compared is what is replaced.
  */
 export function fileBlobs(root: string): BlobStore {
-  const replacing = oneAtATime();
+  const alone = folderLock(join(root, ASIDE, LOCK));
   let swept = false;
   const pathOf = (key: string): string => {
     checkKey(key);
@@ -42,7 +44,9 @@ export function fileBlobs(root: string): BlobStore {
       try {
         await writeAside(aside, key, body, options);
         await makeFolder(root, dirname(path));
-        return await replacing(key, () => move(aside, path, key, options));
+        return options.replace === undefined
+          ? await move(aside, path, key, options)
+          : await alone(() => move(aside, path, key, options));
       } finally {
         await rm(aside, { force: true });
       }
@@ -60,7 +64,10 @@ export function fileBlobs(root: string): BlobStore {
 
     async remove(key) {
       const path = pathOf(key);
-      await rm(path, { force: true });
+      const found = await stat(path).catch(ifMissing(undefined));
+      if (!found?.isFile()) return;
+      await mkdir(join(root, ASIDE), { recursive: true, mode: 0o700 });
+      await alone(() => rm(path, { force: true }));
       await syncFolder(dirname(path)).catch(ifMissing(undefined));
     },
   };
@@ -68,6 +75,8 @@ export function fileBlobs(root: string): BlobStore {
 
 async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
+    // Whoever opens it again would hold another lock than who holds it now.
+    if (name === LOCK) continue;
     const path = join(folder, name);
     const left = await stat(path).catch(ifMissing(undefined));
     if (left !== undefined && left.mtimeMs < Date.now() - ASIDE_AGE_MS) await rm(path, { force: true });
@@ -142,21 +151,6 @@ async function makeFolder(root: string, folder: string): Promise<void> {
 function statOf(found: { size: bigint; ino: bigint; mtimeNs: bigint }): BlobStat {
   const etag = [found.mtimeNs, found.size, found.ino].map((n) => n.toString(36)).join('-');
   return { length: Number(found.size), etag };
-}
-
-/** Runs the work for one key at a time, in the order of the calls. */
-function oneAtATime(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
-  const tails = new Map<string, Promise<unknown>>();
-  return async (key, work) => {
-    const before = tails.get(key) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    tails.set(key, mine);
-    try {
-      return await mine;
-    } finally {
-      if (tails.get(key) === mine) tails.delete(key);
-    }
-  };
 }
 
 function ifMissing<T>(value: T): (error: unknown) => T {

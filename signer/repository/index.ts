@@ -3,7 +3,7 @@
  *
  * - New documents: `newRoot`, `newTargets`, `newProductRole`, `newSnapshot`, `newTimestamp`, `bump`; life by `LIFETIME_DAYS`.
  * - Edits: `delegateProduct`, `addRelease(s)`, `addTarget`; reading: `productsOf`, `releasesOf`, `topLevelRole`, `productRole`.
- * - Signatures: `addSignature(metadata, role, signer)`, `signatureStatus`, `checkSigned`.
+ * - Signatures: `addSignature(metadata, role, signer)`, `addSignatures`, `signatureStatus`, `checkSigned`.
  * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`,
  *   and its parts for a writer with a record of its own: `settleTimestamp`, `putDocuments`, `putTimestamp`.
  * - The engineers' folder: `readWorkingCopy`, `writeDocument`, `writeTrustFile`; `publicationSteps(folder, published)` says what a service lacks.
@@ -23,7 +23,13 @@ export {
 } from './author.ts';
 export { delegateProduct, productRole, productsOf, type Role, topLevelRole } from './products.ts';
 export { addRelease, addReleases, addTarget, releasesOf, same } from './releases.ts';
-export { addSignature, checkSigned, signatureStatus, type SignatureStatus } from './signatures.ts';
+export {
+  addSignature,
+  addSignatures,
+  checkSigned,
+  signatureStatus,
+  type SignatureStatus,
+} from './signatures.ts';
 export {
   type Blob,
   type BlobBody,
@@ -32,6 +38,8 @@ export {
   type BlobStat,
   type BlobStore,
   type ByteRange,
+  checkKey,
+  checkRange,
   type PutOptions,
 } from './blob-store.ts';
 export { fileBlobs } from './file-blobs.ts';

@@ -20,22 +20,41 @@ export interface SignatureStatus {
  * 10,000 releases costs one pass.
  * @throws RepositoryError `KEY_NOT_OF_ROLE`, `ALREADY_SIGNED`, `SIGNATURE_INVALID`.
  */
-export async function addSignature<T extends Signed>(
+export function addSignature<T extends Signed>(
   metadata: Metadata<T>,
   role: Role,
   signer: Signer,
 ): Promise<Metadata<T>> {
+  return addSignatures(metadata, role, [signer]);
+}
+
+/** Adds several, each as `addSignature` does, for people who sign in one place: still one pass. */
+export async function addSignatures<T extends Signed>(
+  metadata: Metadata<T>,
+  role: Role,
+  signers: readonly Signer[],
+): Promise<Metadata<T>> {
   const bytes = canonicalBytes(metadata.signed);
+  let { signatures } = metadata;
+  for (const signer of signers) signatures = await withSignature(signatures, bytes, role, signer);
+  return { signed: metadata.signed, signatures };
+}
+
+async function withSignature(
+  signatures: Metadata['signatures'],
+  bytes: Buffer,
+  role: Role,
+  signer: Signer,
+): Promise<Metadata['signatures']> {
   const refused = (code: RepositoryErrorCode) =>
     new RepositoryError(code, `${role.name}, key ${signer.keyId.slice(0, 8)}`);
   const computed = keyIdOf(tufKeyOf(signer.publicKey));
   if (computed !== signer.keyId || !role.keyids.includes(computed)) throw refused('KEY_NOT_OF_ROLE');
-  const mine = metadata.signatures.filter(({ keyid }) => keyid === computed);
+  const mine = signatures.filter(({ keyid }) => keyid === computed);
   if (mine.some(({ sig }) => verifies(signer, bytes, sig))) throw refused('ALREADY_SIGNED');
   const sig = Buffer.from(await signer.sign(bytes)).toString('hex');
   if (!verifies(signer, bytes, sig)) throw refused('SIGNATURE_INVALID');
-  const others = metadata.signatures.filter(({ keyid }) => keyid !== computed);
-  return { signed: metadata.signed, signatures: [...others, { keyid: computed, sig }] };
+  return [...signatures.filter(({ keyid }) => keyid !== computed), { keyid: computed, sig }];
 }
 
 function verifies({ scheme, publicKey }: Signer, bytes: Buffer, sig: string): boolean {

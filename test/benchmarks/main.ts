@@ -1,4 +1,4 @@
-/** `npm run bench -- <name> [--json]`: runs one benchmark. With `--json` its figures are the last line. */
+/** `npm run bench -- <name> [--json] [--store s3]`: runs one benchmark. With `--json` its figures are the last line. */
 import process from 'node:process';
 import { publish } from './publish.ts';
 import { upload } from './upload.ts';
@@ -6,8 +6,11 @@ import { upload } from './upload.ts';
 export interface Benchmark {
   /** What is measured, in one sentence. */
   what: string;
-  /** @param say tells how far it is. */
-  run(say: (line: string) => void): Promise<Figures>;
+  /**
+   * @param say tells how far it is.
+   * @param store what it publishes into, where that can be chosen.
+   */
+  run(say: (line: string) => void, store: 'file' | 's3'): Promise<Figures>;
 }
 
 /** By name, in the unit that the name says. */
@@ -24,7 +27,9 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(`Usage: npm run bench -- <name> [--json]\n${known.join('\n')}\n`);
     return 2;
   }
-  const figures = await benchmark.run((line) => process.stderr.write(`${line}\n`));
+  const at = args.indexOf('--store');
+  const store = at !== -1 && args[at + 1] === 's3' ? 's3' : 'file';
+  const figures = await benchmark.run((line) => process.stderr.write(`${line}\n`), store);
   const lines = Object.entries(figures).map(([figure, value]) => `${figure}: ${value}`);
   process.stdout.write(json ? `${JSON.stringify(figures)}\n` : `${lines.join('\n')}\n`);
   return 0;

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { HARDWARE, PRODUCT } from '../../demo/releases.ts';
 import { install, type Installation } from '../support/installation.ts';
+import { TestS3 } from '../support/s3/server.ts';
 import type { Benchmark } from './main.ts';
 
 const MIB = 1024 * 1024;
@@ -12,13 +13,16 @@ const IMAGE_MIB = 1024;
 
 export const upload: Benchmark = {
   what: `peak memory of the service, and time, for an image of ${IMAGE_MIB} MiB: uploaded and published`,
-  async run(say) {
-    const installation = await install();
+  async run(say, store) {
+    const s3 = store === 's3' ? await TestS3.start() : undefined;
+    const settings = s3 === undefined ? {} : { TIDEGATE_STORE: s3.location(), ...s3.env };
+    const installation = await install(undefined, settings);
     try {
       say(`A service at ${installation.url}.`);
       return await measure(installation, say);
     } finally {
       await installation.remove();
+      await s3?.stop();
     }
   },
 };

@@ -1,8 +1,12 @@
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileBlobs, memoryBlobs } from '@tidegate/signer/repository';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { openS3, parseLocation } from '@tidegate/server/blobs';
+import { TestS3 } from '../support/s3/server.ts';
 import { blobStoreContract } from './blob-store.ts';
 
 const folders: string[] = [];
@@ -20,6 +24,30 @@ afterAll(async () => {
 blobStoreContract('files', async () => fileBlobs(join(await newFolder(), 'store')));
 blobStoreContract('memory', () => Promise.resolve(memoryBlobs()));
 
+describe('on a bucket', () => {
+  let s3: TestS3;
+  let stores = 0;
+  const closing: (() => void)[] = [];
+  beforeAll(async () => {
+    s3 = await TestS3.start();
+    for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value);
+  });
+  afterAll(async () => {
+    for (const close of closing) close();
+    expect(s3.uploads).toBe(0);
+    await s3.stop();
+    vi.unstubAllEnvs();
+  });
+
+  blobStoreContract('S3', async () => {
+    const location = parseLocation(s3.location(`store-${++stores}`));
+    if ('problem' in location) throw new Error(location.problem);
+    const { blobs, close } = await openS3(location, { partBytes: 5 * 1024 * 1024 });
+    closing.push(close);
+    return blobs;
+  });
+});
+
 it('files: a put that fails leaves nothing aside', async () => {
   const folder = await newFolder();
   const expected = { sha256: '0'.repeat(64), length: 1 };
@@ -36,4 +64,55 @@ it('files: what a killed process left aside goes after a day, and not before', a
   await utimes(join(folder, '.aside', 'old'), 1, 1);
   await fileBlobs(folder).put('a', Buffer.from('x'));
   expect(await readdir(join(folder, '.aside'))).toEqual(['new']);
+});
+
+describe('files: between processes', () => {
+  const WRITER = join(import.meta.dirname, '../support/blob-writer.ts');
+
+  /** A process that replaces the blob again and again, each time with its own sign added to what it read; says what was done. */
+  function writer(folder: string, sign: string, times: number) {
+    const child = spawn(process.execPath, [WRITER, folder, sign, String(times)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const begun = once(child.stdout, 'data');
+    const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, said }));
+    return { child, begun, ended };
+  }
+
+  const count = (text: string, sign: string): number => text.split(sign).length - 1;
+
+  it('no replacement is lost, whoever makes it', async () => {
+    const folder = await newFolder();
+    await fileBlobs(folder).put('log', Buffer.from(''));
+    const signs = ['a', 'b', 'c'];
+    const ends = await Promise.all(signs.map((sign) => writer(folder, sign, 60).ended));
+    expect(ends.map(({ code }) => code)).toEqual([0, 0, 0]);
+    const log = await readFile(join(folder, 'log'), 'utf8');
+    expect(signs.map((sign) => count(log, sign))).toEqual([60, 60, 60]);
+  });
+
+  it('one that is killed loses nothing that it was told is done, and holds up nobody', async () => {
+    const folder = await newFolder();
+    await fileBlobs(folder).put('log', Buffer.from(''));
+    const survivor = writer(folder, 's', 150);
+    let told = '';
+    for (const sign of ['a', 'b', 'c', 'd']) {
+      const victim = writer(folder, sign, 1_000_000);
+      await victim.begun;
+      victim.child.kill('SIGKILL');
+      const { signal, said } = await victim.ended;
+      expect(signal).toBe('SIGKILL');
+      told += said;
+    }
+    expect(await survivor.ended).toMatchObject({ code: 0 });
+    const log = await readFile(join(folder, 'log'), 'utf8');
+    expect(count(log, 's')).toBe(150);
+    for (const sign of ['a', 'b', 'c', 'd']) {
+      expect(count(told, sign)).toBeGreaterThan(0);
+      // The last one may have been done and not told any more.
+      expect(count(log, sign) - count(told, sign)).toBeOneOf([0, 1]);
+    }
+  });
 });

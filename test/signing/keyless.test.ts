@@ -216,17 +216,29 @@ describe('timestamps', () => {
     stamps.push(...(await stampedBy(again)).verificationMaterial.timestampVerificationData.rfc3161Timestamps);
     expect(stamps).toHaveLength(2);
     const builder = { kind: 'key', keyId: hintOf(key.publicKey), publicKey: key.publicKey, state: 'active' };
-    const verify = (timestamps: number) =>
+    const verify = (timestamps: number, operators: string[] = []) =>
       verifyBundle({
         bundle: Buffer.from(JSON.stringify(bundle)),
         sha256: SHA256,
         policy: policyFor(PRODUCT, builder, { logs: 0, timestamps }),
         product: PRODUCT,
-        sigstoreRoot: sigstore.trustedRoot,
+        sigstoreRoot: runBy(operators),
       });
     expect(verify(1).signer).toBe(hintOf(key.publicKey));
-    expect(() => verify(2)).toThrow(expect.objectContaining({ code: 'EVIDENCE_MISSING' }) as Error);
+    const tooFew = expect.objectContaining({ code: 'EVIDENCE_MISSING' }) as Error;
+    expect(() => verify(2)).toThrow(tooFew);
+    expect(() => verify(2, ['acme.example', 'acme.example'])).toThrow(tooFew);
+    // Where the root says who runs them, that counts.
+    if (again.startsWith('/renewed'))
+      expect(verify(2, ['acme.example', 'other.example']).signer).toBeDefined();
+    else expect(() => verify(2, ['acme.example', 'other.example'])).toThrow(tooFew);
   });
+
+  function runBy(operators: string[]): Buffer {
+    const root = JSON.parse(sigstore.trustedRoot.toString()) as { timestampAuthorities: object[] };
+    operators.forEach((operator, i) => Object.assign(root.timestampAuthorities[i]!, { operator }));
+    return Buffer.from(JSON.stringify(root));
+  }
 });
 
 describe('a deployment', () => {

@@ -35,11 +35,15 @@ export interface Installation {
 /**
  * Makes it and starts the service.
  * @param clock segment of the fleet's clock: a fast one, from this moment on. Without it, the system's.
+ * @param settings more of the environment, e.g. `TIDEGATE_STORE`.
  */
-export async function install(clock?: { fleet: number; speed: number }): Promise<Installation> {
+export async function install(
+  clock?: { fleet: number; speed: number },
+  settings: Record<string, string> = {},
+): Promise<Installation> {
   const folder = await mkdtemp(path.join(tmpdir(), 'tidegate installation '));
   const home = path.join(folder, '.tidegate');
-  const env: NodeJS.ProcessEnv = { ...process.env, TIDEGATE_HOME: home };
+  const env: NodeJS.ProcessEnv = { ...process.env, TIDEGATE_HOME: home, ...settings };
   if (clock !== undefined) {
     env['TIDEGATE_FLEET_CLOCK'] = path.join(folder, 'clock.json');
     await writeFile(clockFile(folder), JSON.stringify({ segments: [{ wall: Date.now(), ...clock }] }));

@@ -1,7 +1,7 @@
 /**
  * What operators and release engineers type against the service.
  *
- * - `operatorCommands(context): Command[]`: `site`, `fleet`, `product`, `publish`, `release`, `rollout`, `operator`, `audit`, `alarms`. A failed command
+ * - `operatorCommands(context): Command[]`: `site`, `fleet`, `product`, `publish`, `release`, `repository`, `rollout`, `operator`, `audit`, `alarms`. A failed command
  *   has written its error and set the exit code: 1 refused or failed, 2 the command line is wrong, 3 the service does not answer.
  */
 import type { Command } from 'commander';
@@ -12,6 +12,7 @@ import { auditCommand, operatorCommand } from './people.ts';
 import { productCommand } from './products.ts';
 import { publishCommand } from './publish.ts';
 import { releaseCommand } from './releases.ts';
+import { repositoryCommand } from './repository.ts';
 import { rolloutCommand } from './rollouts.ts';
 import { simulateCommand } from './simulate-command.ts';
 import { siteCommand } from './sites.ts';
@@ -23,6 +24,7 @@ export function operatorCommands(context: CommandContext): Command[] {
     productCommand(context),
     publishCommand(context),
     releaseCommand(context),
+    repositoryCommand(context),
     rolloutCommand(context),
     operatorCommand(context),
     auditCommand(context),

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { ApiError, freeChunk } from '../../http/index.ts';
-import { type Publication, publish, receiveUpload } from '../../publishing/index.ts';
+import {
+  type Collectable,
+  collectGarbage,
+  findCollectable,
+  KEEP_DAYS,
+  type Publication,
+  publish,
+  receiveUpload,
+} from '../../publishing/index.ts';
 import { findUpload } from '../../publishing/staging.ts';
 import { type Call, defineRoute, type Route } from '../route.ts';
 import { product, sha256, text } from '../schemas.ts';
@@ -36,6 +44,14 @@ const published = z.object({
   yanked: z.array(z.string()),
 });
 
+const collected = z.object({
+  keepDays: z.number().int().meta({ description: 'Days for which what was current or listed is kept.' }),
+  documents: z.array(z.string()).meta({ description: 'Metadata that no recent timestamp leads to.' }),
+  releases: z
+    .array(z.object({ path: z.string(), keys: z.array(z.string()), bytes: z.number().int() }))
+    .meta({ description: 'Yanked releases that nobody runs, falls back to or is sent.' }),
+});
+
 export const publishingRoutes: Route[] = [
   defineRoute({
     method: 'get',
@@ -59,6 +75,27 @@ export const publishingRoutes: Route[] = [
         roles,
       };
       return { body };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/repository/collectable',
+    permission: 'release.publish',
+    summary: 'Say which files of the store nobody needs any more',
+    answer: collected,
+    handle: async (call) => ({ body: collectionView(await findCollectable(ownRepository(call))) }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/repository/collect',
+    permission: 'release.publish',
+    summary: 'Remove the files of the store that nobody needs any more',
+    body: z.strictObject({}),
+    answer: collected,
+    handle: async (call) => {
+      const { actor: name, ...why } = call.actor;
+      const found = await collectGarbage(ownRepository(call), { name, ...why });
+      return { body: collectionView(found) };
     },
   }),
   defineRoute({
@@ -108,6 +145,10 @@ export const publishingRoutes: Route[] = [
     },
   }),
 ];
+
+function collectionView({ documents, releases }: Collectable): z.input<typeof collected> {
+  return { keepDays: KEEP_DAYS, documents, releases };
+}
 
 /** One service holds one repository. Credentials of another organisation find nothing to publish into. */
 function ownRepository({ deps, operator }: Pick<Call<unknown, unknown, unknown>, 'deps' | 'operator'>) {
