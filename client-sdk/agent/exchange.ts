@@ -1,6 +1,7 @@
 /** One exchange with the service, and what follows from its answer. */
 import { Refusal } from '../protocol/index.ts';
-import type { CheckIn, CheckInAnswer, Directive } from '../protocol/index.ts';
+import type { CheckIn, CheckInAnswer, Directive, TrustedVersions } from '../protocol/index.ts';
+import type { TrustResult } from '../trust/index.ts';
 import { activate } from './activate.ts';
 import { nonce, runningImage } from './context.ts';
 import type { Context } from './context.ts';
@@ -33,10 +34,7 @@ export async function checkIn(context: Context, signal: AbortSignal | undefined)
   const body: CheckIn = {
     nonce: fresh,
     running,
-    marks: {
-      root: trust.current?.set.root.version ?? 0,
-      timestamp: trust.current?.set.timestamp.version ?? 0,
-    },
+    marks: trustedVersions(trust.current, context.identity.product),
     charging: await host.isCharging(),
     ...(job && !(hasEnded(job) && job.reported) ? { assignment: reportOf(job) } : {}),
     reports: health.take(),
@@ -46,6 +44,20 @@ export async function checkIn(context: Context, signal: AbortSignal | undefined)
   health.acknowledge(answer.acknowledged);
   memory.applyLazily({ type: 'reported' });
   return { answer, heard };
+}
+
+/** The marks, not the set: a refresh that was refused half way has raised some of them. */
+function trustedVersions(trusted: TrustResult | undefined, product: string): TrustedVersions {
+  if (trusted === undefined) return { root: 0, timestamp: 0 };
+  const marks = trusted.set.marks();
+  const version = (role: string): number => marks[role]?.version ?? 0;
+  return {
+    root: version('root'),
+    timestamp: version('timestamp'),
+    snapshot: version('snapshot'),
+    targets: version('targets'),
+    product: version(product),
+  };
 }
 
 /** Does what is wanted as far as it may be done now; what was refused on the way is added to `refusals`. */

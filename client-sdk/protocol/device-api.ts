@@ -96,12 +96,22 @@ export interface HealthReport {
   events: HealthEvent[];
 }
 
+/** Versions of the TUF metadata that the charger trusts; 0 before it trusts any. Older firmware reports the first two alone. */
+export interface TrustedVersions {
+  root: number;
+  timestamp: number;
+  snapshot?: number;
+  targets?: number;
+  /** Of the charger's own product role. */
+  product?: number;
+}
+
 export interface CheckIn {
   /** 16 random bytes, base64url. */
   nonce: string;
   running: RunningImage;
-  /** Versions of the TUF metadata that the charger trusts, so that a restored service learns that it is behind. */
-  marks: { root: number; timestamp: number };
+  /** So that a service which was restored from a backup learns that it is behind. */
+  marks: TrustedVersions;
   /** Whether a charging session is active. */
   charging: boolean;
   assignment?: AssignmentReport;

@@ -2,14 +2,20 @@ import type { Signal } from '@tidegate/client-sdk/protocol';
 import { enoughExposure } from '@tidegate/rollout/health';
 import { accepted, currentStep, to, withStep } from './change.ts';
 import { membersOf, tolerated } from './stop.ts';
-import type { Decision, Hold, Observation, Rollout, SignalBin, Step } from './types.ts';
+import { expiringIn, type Opening, openingOf, sentenceOfExpiring } from './opening.ts';
+import type { Decision, Expiring, Hold, Life, Observation, Rollout, SignalBin, Step } from './types.ts';
 
 const HOUR = 3_600_000;
 /** How often a step that is empty is drawn again. */
 const REDRAW_EVERY = HOUR;
 
 /** Moves the current step along: `OPEN → SOAKING → GATE → PASSED`, then the next step. At most one move a tick. */
-export function advance(rollout: Rollout, observation: Observation, now: number): Decision {
+export function advance(
+  rollout: Rollout,
+  observation: Observation,
+  lives: readonly Life[],
+  now: number,
+): Decision {
   const step = currentStep(rollout);
   switch (step?.status) {
     case 'OPEN':
@@ -17,7 +23,7 @@ export function advance(rollout: Rollout, observation: Observation, now: number)
     case 'SOAKING':
       return reachGate(rollout, step, observation, now);
     case 'GATE':
-      return passGate(rollout, step, now);
+      return passGate(rollout, step, lives, now);
     default:
       return accepted(rollout, [], []);
   }
@@ -25,8 +31,9 @@ export function advance(rollout: Rollout, observation: Observation, now: number)
 
 /** Opens a step, and has its cohort drawn. */
 export function openStep(rollout: Rollout, index: number, now: number): Decision {
+  const { expiring: _, ...free } = rollout;
   const opened = withStep(
-    { ...rollout, current: index, holding: null, noticed: { ...rollout.noticed, failed: 0 } },
+    { ...free, current: index, holding: null, noticed: { ...rollout.noticed, failed: 0 } },
     {
       status: 'OPEN',
       openedAt: now,
@@ -41,6 +48,29 @@ export function openStep(rollout: Rollout, index: number, now: number): Decision
   const step = currentStep(opened);
   const note = `${step?.name} opens with ${step?.size} charger(s).`;
   return accepted(opened, [{ kind: 'draw', step: index }], [note]);
+}
+
+/** The same rollout, held before its next step; undefined where nothing would expire too early. Says so once for each reason. */
+export function keepClosed(rollout: Rollout, opening: Opening, lives: readonly Life[]): Decision | undefined {
+  const expiring = expiringIn(rollout, opening, lives);
+  if (expiring.length === 0) return undefined;
+  const told = rollout.holding === 'EXPIRING' ? (rollout.expiring ?? []) : [];
+  const isTold = (one: Expiring) => told.some((other) => nameOf(other) === nameOf(one));
+  const known = expiring.length === told.length && expiring.every(isTold);
+  if (known) return accepted(rollout, [], []);
+  const name = rollout.steps[opening.step]?.name;
+  const notes = expiring
+    .filter((one) => !isTold(one))
+    .map((one) => `${name} does not open: ${HOLDS.EXPIRING} ${sentenceOfExpiring(one, iso)}`);
+  return accepted({ ...rollout, holding: 'EXPIRING', expiring }, [], notes);
+}
+
+function nameOf({ kind, subject, expires }: Expiring): string {
+  return `${kind} ${subject} ${expires}`;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 /** Written is not healthy: only committed chargers count. Design §4 */
@@ -113,6 +143,7 @@ const HOLDS: Record<Hold, string> = {
   EXPOSURE: 'its soak time is over, but its chargers have not reported enough charger-hours.',
   CONTROL:
     'for most of what its chargers reported, no charger without the release reported at the same time to compare with.',
+  EXPIRING: 'what it depends on would expire.',
 };
 
 function reasonToHold(rollout: Rollout, step: Step, observation: Observation, since: number): Hold | null {
@@ -137,8 +168,11 @@ function wasCompared(bins: SignalBin[]): boolean {
 }
 
 /** Invariant 5: only here does a next step open, in a tick whose evidence has just been judged. */
-function passGate(rollout: Rollout, step: Step, now: number): Decision {
+function passGate(rollout: Rollout, step: Step, lives: readonly Life[], now: number): Decision {
   if (step.approvals.length < step.approvalsNeeded) return accepted(rollout, [], []);
+  const opening = openingOf(rollout, now);
+  const closed = opening === null ? undefined : keepClosed(rollout, opening, lives);
+  if (closed !== undefined) return closed;
   const passed = withStep(rollout, { status: 'PASSED', passedAt: now });
   const note = `${step.name} passed its gate.`;
   const next = rollout.current + 1;

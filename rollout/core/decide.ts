@@ -14,5 +14,7 @@ import type { Decision, Rollout, RolloutEvent } from './types.ts';
  * An accepted event that changes nothing returns the very same rollout and no effects, so that the shell need not commit it; `dueAt` says when to look again.
  */
 export function decide(rollout: Rollout, event: RolloutEvent, now: number): Decision {
-  return event.kind === 'tick' ? tick(rollout, event.observation, now) : byPerson(rollout, event, now);
+  return event.kind === 'tick'
+    ? tick(rollout, event.observation, now, event.lives)
+    : byPerson(rollout, event, now);
 }

@@ -5,6 +5,7 @@ export type { PlanProblem, PlanProblemCode } from './fields.ts';
 export { createRollout, type Created, type NewRollout } from './create.ts';
 export { decide } from './decide.ts';
 export { dueAt, isWatched } from './tick.ts';
+export { expiringIn, firstOpeningOf, openingOf, type Opening, sentenceOfExpiring } from './opening.ts';
 export { offersTo } from './offers.ts';
 export { sentenceOfWaiting, waitsFor, type Waiting } from './waiting.ts';
 export { allocate, cohortKey, drawOffset, RING, ringDistance, type Stratum } from './cohort.ts';

@@ -102,7 +102,11 @@ function rollBack(rollout: Rollout, event: PersonEvent, now: number): Decision {
 function cancel(rollout: Rollout, event: PersonEvent, now: number): Decision {
   if (!isIn(rollout, 'DRAFT', 'AWAITING_APPROVAL', 'SCHEDULED')) return wrongStatus(rollout, event);
   const status = rollout.evidence === null ? 'CANCELLED' : 'HALTED';
-  return accepted(to(rollout, status, now), [], [`Cancelled by ${event.by}: ${event.reason}`]);
+  return accepted(
+    { ...to(rollout, status, now), holding: null },
+    [],
+    [`Cancelled by ${event.by}: ${event.reason}`],
+  );
 }
 
 function approvalsNeeded(rollout: Rollout): number {

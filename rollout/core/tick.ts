@@ -1,22 +1,28 @@
-import { advance, openStep } from './advance.ts';
+import { advance, keepClosed, openStep } from './advance.ts';
 import { accepted, halt, rollingBack, to } from './change.ts';
+import { openingOf } from './opening.ts';
 import { detect, reasonToHalt, reasonToPause } from './stop.ts';
-import type { AssignmentState, Decision, Observation, Rollout } from './types.ts';
+import type { AssignmentState, Decision, Life, Observation, Rollout } from './types.ts';
 
 const HOUR = 3_600_000;
 /** A watched rollout is looked at this often at least, whatever the width of its bins. */
 const LOOK_MINUTES = 15;
 
 /** Time has passed and there is new evidence. */
-export function tick(rollout: Rollout, observation: Observation, now: number): Decision {
+export function tick(
+  rollout: Rollout,
+  observation: Observation,
+  now: number,
+  lives: readonly Life[] = [],
+): Decision {
   switch (rollout.status) {
     case 'SCHEDULED':
-      return start(rollout, now);
+      return start(rollout, lives, now);
     case 'RUNNING':
     case 'PAUSED':
-      return judge(rollout, observation, now);
+      return judge(rollout, observation, lives, now);
     case 'COMPLETED':
-      return isWatched(rollout, now) ? judge(rollout, observation, now) : accepted(rollout, [], []);
+      return isWatched(rollout, now) ? judge(rollout, observation, lives, now) : accepted(rollout, [], []);
     case 'HALTED':
       return rollout.rollBackNext ? rollingBack(rollout, now) : accepted(rollout, [], []);
     case 'ROLLING_BACK':
@@ -34,7 +40,8 @@ export function dueAt(rollout: Rollout, now: number): number | null {
   const soon = now + Math.min(LOOK_MINUTES, rollout.plan.detector.binMinutes) * 60_000;
   switch (rollout.status) {
     case 'SCHEDULED':
-      return Math.max(now, rollout.plan.startAt ?? now);
+      // What it waits for is renewed by people: it is looked at like a rollout that is under way.
+      return rollout.holding === 'EXPIRING' ? soon : Math.max(now, rollout.plan.startAt ?? now);
     case 'RUNNING':
     case 'PAUSED':
     case 'ROLLING_BACK':
@@ -66,14 +73,13 @@ function lastDeadline({ statusSince, plan }: Rollout, now: number): number | nul
   return now < end ? end : null;
 }
 
-function start(rollout: Rollout, now: number): Decision {
-  if (now < (rollout.plan.startAt ?? 0)) return accepted(rollout, [], []);
-  const running = to(rollout, 'RUNNING', now);
-  // After a halt it goes on in the step where it stopped.
-  return openStep(running, Math.max(0, rollout.current), now);
+function start(rollout: Rollout, lives: readonly Life[], now: number): Decision {
+  const opening = openingOf(rollout, now);
+  if (opening === null) return accepted(rollout, [], []);
+  return keepClosed(rollout, opening, lives) ?? openStep(to(rollout, 'RUNNING', now), opening.step, now);
 }
 
-function judge(rollout: Rollout, observation: Observation, now: number): Decision {
+function judge(rollout: Rollout, observation: Observation, lives: readonly Life[], now: number): Decision {
   const judgement = detect(rollout, observation);
   const evidence = reasonToHalt(rollout, observation, judgement, now);
   if (evidence !== null) {
@@ -82,7 +88,7 @@ function judge(rollout: Rollout, observation: Observation, now: number): Decisio
   }
   const paused = reasonToPause(rollout, observation, judgement, now);
   if (paused !== null) return paused;
-  return rollout.status === 'RUNNING' ? advance(rollout, observation, now) : accepted(rollout, [], []);
+  return rollout.status === 'RUNNING' ? advance(rollout, observation, lives, now) : accepted(rollout, [], []);
 }
 
 /**

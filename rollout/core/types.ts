@@ -200,8 +200,34 @@ export interface Behind {
  *   gate, when it has waited for `deadlineHours`. The others hold a step that has soaked long enough:
  * - `EXPOSURE`: its treated chargers have not reported enough charger-hours.
  * - `CONTROL`: for most of what they reported, no charger without the release reported at the same time: the detector could not compare.
+ * The last keeps a step from opening:
+ * - `EXPIRING`: a role, every way back, or a certificate would expire while the step soaks and is watched. `Rollout.expiring` says which.
+ *   It opens by itself once that has been renewed.
  */
-export type Hold = 'NOBODY' | 'EXPOSURE' | 'CONTROL';
+export type Hold = 'NOBODY' | 'EXPOSURE' | 'CONTROL' | 'EXPIRING';
+
+/** When something that the chargers of a step depend on expires. */
+export interface Life {
+  /**
+   * - `ROLE`: `root`, `targets` or the product's role, which people sign.
+   * - `FALLBACK`: the last signed way back of some hardware of the release.
+   * - `CERTIFICATE`: the service's own, or its CA's.
+   * - `CHARGERS`: client certificates of the product's chargers.
+   */
+  kind: 'ROLE' | 'FALLBACK' | 'CERTIFICATE' | 'CHARGERS';
+  /** Name of the role, path of the image, `service` or `CA`, or the product. */
+  subject: string;
+  /** Of `CHARGERS` the first. ms */
+  expires: number;
+  /** With `CHARGERS`: how many of them, 0 to 1, end before the watch does. Up to `plan.maxFailedShare` is borne. */
+  share?: number;
+}
+
+/** What keeps a step from opening. */
+export interface Expiring extends Life {
+  /** End of the watch period, had the step opened. ms */
+  until: number;
+}
 
 export interface Rollout {
   id: string;
@@ -225,6 +251,8 @@ export interface Rollout {
   evidence: Evidence | null;
   /** Why the current step is held, by itself, for as long as that lasts. */
   holding: Hold | null;
+  /** What would expire too early, while `holding` is `EXPIRING`. */
+  expiring?: Expiring[];
   /** What automatic pauses have already shown to a person, so that resuming is not undone by the same figures: hard-event chargers, and failures in the current step. */
   noticed: {
     hardChargers: number;
@@ -294,7 +322,8 @@ export type RolloutEvent =
   | { kind: 'submit'; by: string; reason: string }
   | { kind: 'approve'; by: string; reason: string }
   | { kind: 'pause' | 'resume' | 'halt' | 'rollback' | 'cancel'; by: string; reason: string }
-  | { kind: 'tick'; observation: Observation };
+  /** `lives` is asked for when `openingOf` names a step, and then holds all that the step depends on. */
+  | { kind: 'tick'; observation: Observation; lives?: Life[] };
 
 /** What the shell does after it has committed the new state. Each is idempotent. */
 export type RolloutEffect =

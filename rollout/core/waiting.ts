@@ -2,7 +2,8 @@ import { healthyNeeded } from './advance.ts';
 import { currentStep } from './change.ts';
 import { IN_FLIGHT } from './states.ts';
 import { membersOf } from './stop.ts';
-import type { AssignmentState, Observation, Rollout, Step } from './types.ts';
+import { sentenceOfExpiring } from './opening.ts';
+import type { AssignmentState, Expiring, Observation, Rollout, Step } from './types.ts';
 
 const HOUR = 3_600_000;
 
@@ -14,6 +15,7 @@ const HOUR = 3_600_000;
  * - `CHARGERS`: an empty step, to draw somebody; from `skipAt` on it is skipped, and the canary (null) is not.
  * - `HEALTHY`: an open step, for enough healthy chargers.
  * - `TIME`, `EXPOSURE`, `CONTROL`: a soaking step, for its hours, its reported charger-hours, and something to compare with.
+ * - `RENEWAL`: the next step, for what would expire while it soaks and is watched.
  * - `RETURN`: a rollback, for chargers on their way.
  */
 export type Waiting =
@@ -34,12 +36,15 @@ export type Waiting =
   | { kind: 'TIME'; step: string; until: number }
   | { kind: 'EXPOSURE'; step: string; have: number; need: number }
   | { kind: 'CONTROL'; step: string }
+  | { kind: 'RENEWAL'; step: string; of: Expiring }
   | { kind: 'RETURN'; underWay: number };
 
 /** What this rollout waits for now; empty when it is over. */
 export function waitsFor(rollout: Rollout, observation: Observation): Waiting[] {
   switch (rollout.status) {
     case 'SCHEDULED':
+      if (rollout.holding === 'EXPIRING')
+        return renewals(rollout, rollout.steps[Math.max(0, rollout.current)]);
       return [{ kind: 'START', at: rollout.plan.startAt ?? rollout.statusSince }];
     case 'AWAITING_APPROVAL':
       // Forward from a halt always takes a second person.
@@ -83,6 +88,8 @@ export function sentenceOfWaiting(waiting: Waiting, time: (ms: number) => string
       return `${waiting.step} has ${waiting.have.toFixed(1)} of ${waiting.need.toFixed(1)} reported charger-hours.`;
     case 'CONTROL':
       return `${waiting.step} needs reports of chargers without the release, to compare with.`;
+    case 'RENEWAL':
+      return `${waiting.step} does not open. ${sentenceOfExpiring(waiting.of, time)}`;
     case 'RETURN':
       return `${waiting.underWay} chargers are on their way back.`;
   }
@@ -97,7 +104,10 @@ function ofStep(rollout: Rollout, observation: Observation): Waiting[] {
     case 'SOAKING':
       return toGate(rollout, step, observed?.treatedChargerHours ?? 0);
     case 'GATE':
-      return approvals(`The gate after ${step.name}`, step.approvals.length, step.approvalsNeeded);
+      return [
+        ...approvals(`The gate after ${step.name}`, step.approvals.length, step.approvalsNeeded),
+        ...renewals(rollout, rollout.steps[rollout.current + 1]),
+      ];
     default:
       return [];
   }
@@ -131,6 +141,11 @@ function toGate(rollout: Rollout, { name, soak, soakingSince }: Step, have: numb
 
 function approvals(of: string, have: number, need: number): Waiting[] {
   return have < need ? [{ kind: 'APPROVALS', of, have, need }] : [];
+}
+
+function renewals({ holding, expiring = [] }: Rollout, next: Step | undefined): Waiting[] {
+  if (holding !== 'EXPIRING') return [];
+  return expiring.map((of) => ({ kind: 'RENEWAL', step: next?.name ?? '', of }));
 }
 
 function total({ steps }: Observation, ...states: AssignmentState[]): number {

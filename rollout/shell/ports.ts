@@ -1,5 +1,6 @@
 /** The ports of the rollout's shell. Neither leaks a connection; `test/contracts` runs one suite over all adapters of each. */
-import type { AssignmentState, Observation, Rollout, RolloutEffect } from '../core/types.ts';
+import type { Opening } from '../core/index.ts';
+import type { AssignmentState, Life, Observation, Rollout, RolloutEffect } from '../core/types.ts';
 
 export interface RolloutRef {
   organisation: string;
@@ -58,6 +59,15 @@ export interface AssignmentRow {
   detail: string | null;
   updatedAt: number;
 }
+
+/** When what a rollout depends on expires. Asked before a step opens. */
+export interface Lifetimes {
+  /** All that the step depends on: the roles that people sign, its ways back, certificates. */
+  of(rollout: Rollout, opening: Opening): Promise<Life[]>;
+}
+
+/** For tests and simulations in which time does not matter so. */
+export const NOTHING_EXPIRES: Lifetimes = { of: () => Promise.resolve([]) };
 
 /** Wakes a worker. A lost or doubled ring changes nothing, because the worker re-reads the truth. */
 export interface Doorbell {

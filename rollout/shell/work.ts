@@ -1,11 +1,12 @@
 import type { Clock } from '@tidegate/client-sdk/protocol';
-import { decide, dueAt, type Rollout, type RolloutEffect } from '../core/index.ts';
+import { decide, dueAt, openingOf, type Rollout, type RolloutEffect } from '../core/index.ts';
 import type { Log } from './log.ts';
-import type { AuditEntry, Doorbell, RolloutRef, RolloutStore } from './ports.ts';
+import type { AuditEntry, Doorbell, Lifetimes, RolloutRef, RolloutStore } from './ports.ts';
 
 export interface WorkDeps {
   store: RolloutStore;
   doorbell: Doorbell;
+  lifetimes: Lifetimes;
   /** The fleet's. */
   clock: Clock;
   log: Log;
@@ -42,13 +43,15 @@ async function performPending(ref: RolloutRef, { store, clock }: WorkDeps): Prom
  * - `conflict`: somebody else committed first; read again.
  */
 async function tickOnce(ref: RolloutRef, deps: WorkDeps): Promise<'settled' | 'moved' | 'conflict'> {
-  const { store, clock, log } = deps;
+  const { store, lifetimes, clock, log } = deps;
   const found = await store.load(ref);
   if (found === undefined) return 'settled';
   const now = clock.now();
   await store.expire(ref, now);
   const observation = await store.observe(found.rollout, now);
-  const decision = decide(found.rollout, { kind: 'tick', observation }, now);
+  const opening = openingOf(found.rollout, now);
+  const lives = opening === null ? [] : await lifetimes.of(found.rollout, opening);
+  const decision = decide(found.rollout, { kind: 'tick', observation, lives }, now);
   if (!decision.ok) return 'settled';
   const { rollout, effects, notes } = decision;
   const moved = rollout !== found.rollout || effects.length > 0;

@@ -7,6 +7,7 @@ import * as peopleAndKeys from './migrations/0003-people-and-keys.ts';
 import * as fence from './migrations/0004-fence.ts';
 import * as timestamps from './migrations/0005-timestamps.ts';
 import * as refused from './migrations/0006-refused.ts';
+import * as lifetimes from './migrations/0007-lifetimes.ts';
 import type { Db } from './open.ts';
 
 /** Every migration that this code knows, in order. They only run forward: there is no `down`. */
@@ -17,6 +18,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '0004-fence': fence,
   '0005-timestamps': timestamps,
   '0006-refused': refused,
+  '0007-lifetimes': lifetimes,
 };
 
 const OLDEST_SERVER = 150_000;

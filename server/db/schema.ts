@@ -8,7 +8,7 @@
  * - `bytea` columns are `Buffer`s.
  */
 import type { ColumnType, Generated, Insertable, Selectable, Updateable } from 'kysely';
-import type { Signal, TargetCustom, TrustPolicy } from '@tidegate/client-sdk/protocol';
+import type { Signal, TargetCustom, TrustedVersions, TrustPolicy } from '@tidegate/client-sdk/protocol';
 import type { AssignmentState, Rollout, RolloutEffect, RolloutStatus } from '@tidegate/rollout/core';
 
 /** Read as a value, written as JSON text. */
@@ -133,7 +133,8 @@ interface ChargersTable {
   last_seen_at: Optional<Date>;
   last_report: Generated<number>;
   last_sequence: Generated<number>;
-  marks: DefaultedJson<{ root?: number; timestamp?: number }>;
+  /** By role: `root`, `timestamp`, and from newer firmware `snapshot`, `targets`, `product`. */
+  marks: DefaultedJson<Partial<TrustedVersions>>;
   baseline: DefaultedJson<Baseline>;
   replaced_by: Optional<string>;
   enrolled_at: Optional<Date>;
@@ -283,6 +284,21 @@ interface RepositoryTable {
   /** Version by product role. */
   roles: Json<Record<string, number>>;
   updated_at: Date;
+  /** When the service signs them again; null: from half their life on. */
+  snapshot_due_at: Optional<Date>;
+  timestamp_due_at: Optional<Date>;
+}
+
+/** What a charger said last of a role that it once said to trust in a version above the published one. */
+interface AheadMarksTable {
+  organisation: string;
+  serial: string;
+  /** `root`, `targets`, `snapshot`, `timestamp`, or the charger's product. */
+  role: string;
+  version: number;
+  /** When it first said so. */
+  first_at: Date;
+  at: Date;
 }
 
 /** What each timestamp led to, from `at` until the next one. */
@@ -330,6 +346,7 @@ export interface Database {
   outbox: OutboxTable;
   audit: AuditTable;
   repository: RepositoryTable;
+  ahead_marks: AheadMarksTable;
   timestamps: TimestampsTable;
   idempotency_keys: IdempotencyKeysTable;
 }

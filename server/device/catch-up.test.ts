@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { memoryDoorbell, NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import {
   type Fleet,
   NEW,
@@ -41,7 +41,7 @@ const look = async (id: string) => {
   const doorbell = memoryDoorbell(SILENT_LOG);
   await work(
     { organisation: ORG, id },
-    { store: fleet.store, doorbell, clock: fleet.clock, log: SILENT_LOG },
+    { store: fleet.store, doorbell, clock: fleet.clock, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG },
   );
   return (await fleet.store.load({ organisation: ORG, id }))?.rollout;
 };

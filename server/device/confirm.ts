@@ -9,6 +9,7 @@ import type { Held, Watched } from './check-in/batch.ts';
 import { heldOf, lockRollouts } from './check-in/load.ts';
 import { GOES_BACK } from './check-in/offer.ts';
 import { apply, legOf } from './check-in/progress.ts';
+import { requireNotBehind } from './behind.ts';
 import { type DeviceDeps, deviceConfig } from './deps.ts';
 import { type Wish, nextSequence, signDirective } from './directive.ts';
 import { repositoryState } from './repository-state.ts';
@@ -25,7 +26,7 @@ export interface Confirmed {
  * The live confirmation right before a charger boots what it has staged. Design §3, "Directive"
  *
  * The rollout is held locked until this commits, so that once a halt has committed no `activate` is signed.
- * @throws ApiError `ASSIGNMENT_UNKNOWN`, `ACTIVATION_HELD`, `CHARGER_RETIRED`, `UNAVAILABLE`
+ * @throws ApiError `ASSIGNMENT_UNKNOWN`, `ACTIVATION_HELD`, `CHARGER_RETIRED`, `REPOSITORY_BEHIND`, `UNAVAILABLE`
  */
 export function confirmActivation(
   deps: DeviceDeps,
@@ -35,6 +36,7 @@ export function confirmActivation(
   const { organisation } = deps;
   return inTransaction(deps.db, async (trx) => {
     const now = deps.clock.now();
+    await requireNotBehind(trx, organisation, now);
     const { epoch } = await repositoryState(trx, organisation);
     const { charging, lastSequence } = await lockCharger(trx, charger);
     const { id, leg } = legOf(body.assignment);

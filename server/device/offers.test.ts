@@ -2,7 +2,7 @@ import { createPublicKey, verify } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { DIRECTIVE_PAYLOAD_TYPE, preAuthEncoding } from '@tidegate/client-sdk/protocol';
-import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { memoryDoorbell, NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { confirmActivation } from './confirm.ts';
 import { DEVICE_DEFAULTS } from './deps.ts';
 import {
@@ -306,7 +306,7 @@ test('stragglers of a rollback that is over are sent back too: the silent, and w
     const doorbell = memoryDoorbell(SILENT_LOG);
     await work(
       { organisation: ORG, id: rollout },
-      { store: fleet.store, doorbell, clock: fleet.clock, log: SILENT_LOG },
+      { store: fleet.store, doorbell, clock: fleet.clock, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG },
     );
     return (await fleet.store.load({ organisation: ORG, id: rollout }))?.rollout;
   };
@@ -344,10 +344,11 @@ test('a charger with an active session gets no activation', async () => {
   expect(await confirm(fleet, charger, id)).toMatchObject({ action: 'activate' });
 });
 
-test('a service that is behind what a charger has seen offers nothing', async () => {
+test('a service that is behind what a charger has seen serves it nothing', async () => {
   const charger = await addCharger(fleet, 'SN-1');
   await startRollout(fleet, [charger]);
-  expect((await checkIn(fleet, charger, { marks: { root: 2, timestamp: 8 } })).said.action).toBe('none');
+  const ahead = checkIn(fleet, charger, { marks: { root: 2, timestamp: 8 } });
+  await expect(ahead).rejects.toThrow('REPOSITORY_BEHIND');
   expect((await checkIn(fleet, charger, { marks: { root: 2, timestamp: 7 } })).said.action).toBe('install');
 });
 

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { EnrolAnswer, HealthEvent, Signal } from '@tidegate/client-sdk/protocol';
 import { evaluate } from '@tidegate/rollout/health';
-import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { memoryDoorbell, NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { checkInBatch } from './check-in/check-in.ts';
 import { markSilent } from './index.ts';
 import {
@@ -317,7 +317,13 @@ async function halfADay() {
   const look = async () => {
     const { store, clock } = fleet;
     const ref = { organisation: ORG, id };
-    await work(ref, { store, clock, doorbell: memoryDoorbell(SILENT_LOG), log: SILENT_LOG });
+    await work(ref, {
+      store,
+      clock,
+      doorbell: memoryDoorbell(SILENT_LOG),
+      lifetimes: NOTHING_EXPIRES,
+      log: SILENT_LOG,
+    });
     return (await store.load(ref))?.rollout;
   };
   return { id, treated, others, look };

@@ -1,13 +1,13 @@
 import { sql } from 'kysely';
 import { ApiError } from '../http/index.ts';
 import type { Db } from '../db/index.ts';
+import type { PublishedVersions } from '../publishing/index.ts';
 
 /** What of the repository every answer carries, or depends on. */
 export interface RepositoryState {
   /** `timestamp.json`, verbatim. */
   timestamp: string;
-  rootVersion: number;
-  timestampVersion: number;
+  versions: PublishedVersions;
   /** Epoch of the organisation's director, from the published policy. */
   epoch: number;
 }
@@ -19,7 +19,8 @@ export interface RepositoryState {
 export async function repositoryState(trx: Db, organisation: string): Promise<RepositoryState> {
   const row = await trx
     .selectFrom('repository')
-    .select(['timestamp_json', 'root_version', 'timestamp_version'])
+    .select(['timestamp_json', 'root_version', 'targets_version', 'snapshot_version'])
+    .select(['timestamp_version', 'roles'])
     .select(sql<number | null>`(policy #>> ${['directors', organisation, 'epoch']})::bigint`.as('epoch'))
     .where('organisation', '=', organisation)
     .executeTakeFirst();
@@ -28,8 +29,13 @@ export async function repositoryState(trx: Db, organisation: string): Promise<Re
   }
   return {
     timestamp: row.timestamp_json,
-    rootVersion: row.root_version,
-    timestampVersion: row.timestamp_version,
+    versions: {
+      root: row.root_version,
+      targets: row.targets_version,
+      snapshot: row.snapshot_version,
+      timestamp: row.timestamp_version,
+      roles: row.roles,
+    },
     epoch: row.epoch,
   };
 }

@@ -4,6 +4,7 @@ import { ApiError, parseFields, readJson, requestSource } from '../http/index.ts
 import { type ChargerIdentity, identifyCharger } from '../identity/index.ts';
 import { Attempts } from './attempts.ts';
 import type { Visit } from './check-in/batch.ts';
+import { requireNotBehind } from './behind.ts';
 import { checkInBatch } from './check-in/check-in.ts';
 import { confirmActivation } from './confirm.ts';
 import { type DeviceDeps, deviceConfig } from './deps.ts';
@@ -22,10 +23,12 @@ export function deviceRouter(deps: DeviceDeps): Router {
   const ringer = new Ringer(deps.doorbell, config.ringEveryMs, deps.report);
   const attempts = new Attempts(deps.wall, config.enrolFailuresPerMinute);
   const checkIns = new GroupCommit<Visit, CheckInAnswer>(async (visits) => {
-    const { outcomes, changed, unconfirmed } = await checkInBatch(deps, visits);
+    const { outcomes, changed, unconfirmed, ahead } = await checkInBatch(deps, visits);
     ringer.ring(changed);
     for (const claim of unconfirmed)
       deps.log?.warn(claim, 'A charger says that it runs a release that was not confirmed to it.');
+    for (const claim of ahead)
+      deps.log?.warn(claim, 'A charger says that it trusts newer metadata than this service has.');
     return outcomes;
   }, config);
 
@@ -61,10 +64,12 @@ export function deviceRouter(deps: DeviceDeps): Router {
   });
   router.get('/tuf/metadata/:file', async (request, response) => {
     await identify(deps, request);
+    await requireNotBehind(deps.db, deps.organisation, deps.clock.now());
     await sendMetadata(deps, request.params.file, response);
   });
   router.get('/tuf/targets/:folder/:file', async (request, response) => {
     await identify(deps, request);
+    await requireNotBehind(deps.db, deps.organisation, deps.clock.now());
     await sendTarget(deps.blobs, request.params.folder, request.params.file, response);
   });
   return router;

@@ -73,7 +73,13 @@ export const checkInSchema = z.object({
     version: z.string().max(128).regex(VERSION),
     securityVersion: count,
   }),
-  marks: z.object({ root: count, timestamp: count }),
+  marks: z.object({
+    root: count,
+    timestamp: count,
+    snapshot: count.exactOptional(),
+    targets: count.exactOptional(),
+    product: count.exactOptional(),
+  }),
   charging: z.boolean(),
   assignment: z
     .object({

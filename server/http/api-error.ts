@@ -62,6 +62,11 @@ export const API_ERRORS = {
     status: 409,
     advice: 'The image may stay staged but not be activated now. Check in again and confirm later.',
   },
+  REPOSITORY_BEHIND: {
+    status: 503,
+    advice:
+      'The service was restored from a backup that is older than what chargers trust. Come again after Retry-After; people publish what is missing with "tidegate publish".',
+  },
   // Operators' requests
   ALREADY_EXISTS: {
     status: 409,

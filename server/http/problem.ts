@@ -51,7 +51,7 @@ export function sendProblem(response: Response, error: unknown): void {
  */
 export function problemHandler(report: (error: unknown) => void): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
-    if (problemOf(error).status >= 500) report(error);
+    if (isReported(error)) report(error);
     if (response.headersSent) {
       // Too late to say anything: cut the connection, so that half an answer is not taken for a whole one.
       next(error);
@@ -61,6 +61,12 @@ export function problemHandler(report: (error: unknown) => void): ErrorRequestHa
     if (!request.complete) response.set('Connection', 'close');
     sendProblem(response, error);
   };
+}
+
+/** What the service can do nothing about at the moment, and says by an alarm, is not told once for each charger as well. */
+function isReported(error: unknown): boolean {
+  const { status, code } = problemOf(error);
+  return status >= 500 && code !== 'REPOSITORY_BEHIND';
 }
 
 /** Answers whatever no router knew. */

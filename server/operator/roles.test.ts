@@ -51,6 +51,7 @@ const TABLE: Record<string, string> = {
   'post /rollouts/:id/rollback': fleet,
   'post /rollouts/:id/cancel': fleet,
   'get /repository': everyone,
+  'get /alarms': everyone,
   'get /repository/collectable': releases,
   'post /repository/collect': releases,
   'get /uploads/:sha256': releases,

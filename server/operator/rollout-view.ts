@@ -78,6 +78,9 @@ export const rolloutView = rolloutSummary.extend({
   unreturned: z.number().int().meta({ description: 'Chargers that could not go back.' }),
   waitingFor: z.enum(['approval', 'gate']).nullable().meta({ description: 'Whether it waits for a person.' }),
   waits: z.array(z.string()).meta({ description: 'What has to happen before it goes on by itself.' }),
+  warnings: z.array(z.string()).meta({
+    description: 'Before it starts: what would keep its first step from opening, were it to start now.',
+  }),
   plan: z.unknown(),
 });
 
@@ -101,8 +104,7 @@ export function viewOf(
   rollout: Rollout,
   revision: number,
   observation: Observation,
-  silent?: Unheard,
-  barred?: string,
+  known: { silent?: Unheard | undefined; barred?: string | undefined; warnings?: string[] } = {},
 ): z.input<typeof rolloutView> {
   return {
     ...summaryOf(rollout, revision),
@@ -129,7 +131,8 @@ export function viewOf(
     evidence: rollout.evidence === null ? null : evidenceOf(rollout.evidence),
     unreturned: rollout.unreturned,
     waitingFor: waitingFor(rollout),
-    waits: waitsOf(rollout, observation, silent, barred),
+    waits: waitsOf(rollout, observation, known.silent, known.barred),
+    warnings: known.warnings ?? [],
     plan: rollout.plan,
   };
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { memoryDoorbell, NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { inTransaction, moveAssignment } from '../db/index.ts';
 import { PRODUCT } from '../publishing/desk.fixture.ts';
@@ -31,7 +31,10 @@ test('a step that waits says for what: chargers that are not heard from, then ti
   const look = () => {
     const { store, clock } = deps;
     const doorbell = memoryDoorbell(SILENT_LOG);
-    return work({ organisation: 'acme', id }, { store, clock, doorbell, log: SILENT_LOG });
+    return work(
+      { organisation: 'acme', id },
+      { store, clock, doorbell, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG },
+    );
   };
   const waits = async (what = ''): Promise<string[]> =>
     (await service.get('vera', `/rollouts/${id}${what}`)).body['waits'] as string[];

@@ -4,6 +4,7 @@ import { ApiError } from '../http/index.ts';
 import { mountRoute } from './mount.ts';
 import { openApi } from './openapi.ts';
 import { defineRoute, type Route } from './route.ts';
+import { alarmRoutes } from './routes/alarms.ts';
 import { chargerRoutes } from './routes/chargers.ts';
 import { fleetChangeRoutes } from './routes/fleet.ts';
 import { peopleRoutes } from './routes/people.ts';
@@ -21,6 +22,7 @@ const described: Route[] = [
   ...releaseRoutes,
   ...rolloutRoutes,
   ...publishingRoutes,
+  ...alarmRoutes,
 ];
 
 /** The whole operator API. Whatever is not in this table does not exist. */

@@ -8,6 +8,7 @@ import express from 'express';
 import { systemClock } from '@tidegate/client-sdk/agent/clock';
 import { cohortKey } from '@tidegate/rollout/core';
 import type { RolloutRef } from '@tidegate/rollout/shell';
+import { alarmsOf, factsOf, type FactsDeps, type Now, rolloutLifetimes } from '../alarms/index.ts';
 import { type Db, PgRolloutStore } from '../db/index.ts';
 import { notFound, problemHandler } from '../http/index.ts';
 import {
@@ -41,11 +42,21 @@ export class TestService {
   readonly #credentials = new Map<string, string>();
   readonly #servers: Server[] = [];
   readonly #app = express();
+  readonly #facts: FactsDeps;
 
   private constructor(desk: Desk, publishing: PublishingDeps) {
     this.desk = desk;
     this.db = desk.deps.db;
     this.origin = '';
+    this.#facts = {
+      db: this.db,
+      blobs: publishing.blobs,
+      clock: desk.clock,
+      wall: desk.clock,
+      certificates: () => [],
+      refreshFailure: () => undefined,
+    };
+    const facts = factsOf(this.#facts);
     this.deps = {
       db: this.db,
       store: new PgRolloutStore(this.db, desk.clock),
@@ -56,6 +67,8 @@ export class TestService {
       },
       clock: desk.clock,
       publishing,
+      alarms: async (organisation) => alarmsOf(await facts(organisation), this.#now()),
+      lifetimes: rolloutLifetimes(this.#facts),
     };
     this.#app.set('query parser', 'simple');
     this.#app.use('/operator/v1', operatorRouter(this.deps), notFound);
@@ -81,6 +94,11 @@ export class TestService {
     for (const [name, roles] of people) await service.addPerson('acme', name, roles);
     const origin = await service.#listen(createServer(service.#app), 'http');
     return Object.assign(service, { origin });
+  }
+
+  #now(): Now {
+    const time = this.desk.clock.now();
+    return { fleet: time, wall: time };
   }
 
   /** Somebody whom `operators.json` lists, and who therefore counts as themselves. */

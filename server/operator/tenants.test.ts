@@ -5,7 +5,7 @@
  */
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { appendAudit } from '../audit/index.ts';
 import { inTransaction } from '../db/index.ts';
@@ -49,7 +49,10 @@ beforeAll(async () => {
   id = (await service.post('alice', '/rollouts', body)).body['id'] as string;
   await service.post('bob', `/rollouts/${id}/approve`, { reason: MARK.acme });
   const { store, doorbell, clock } = service.deps;
-  await work({ organisation: 'acme', id }, { store, doorbell, clock, log: SILENT_LOG });
+  await work(
+    { organisation: 'acme', id },
+    { store, doorbell, clock, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG },
+  );
   await mark();
   for (const path of reads()) alone.set(path, textOf(path, await service.get('ada', path)));
   await mirror();
@@ -170,6 +173,7 @@ function lines(): Record<string, Line> {
     'get /rollouts/:id': { path: `/rollouts/${id}`, expect: 'mirror' },
     'get /rollouts/:id/assignments': { path: `/rollouts/${id}/assignments`, expect: 'mirror' },
     'get /rollouts/:id/why': { path: `/rollouts/${id}/why`, expect: 'mirror' },
+    'get /alarms': { path: '/alarms', expect: 'mirror' },
     'get /repository': { path: '/repository', expect: 'mirror' },
     'get /repository/collectable': { path: '/repository/collectable', expect: 'NOT_FOUND' },
     'post /repository/collect': { path: '/repository/collect', body: {}, expect: 'NOT_FOUND' },

@@ -1,6 +1,6 @@
 /** Where two are needed, one person with two credentials is one. Design §8.11 */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { PRODUCT } from '../publishing/desk.fixture.ts';
 import { TestService } from './service.fixture.ts';
@@ -108,7 +108,10 @@ test('who sends a halted rollout forward does not approve it through another nam
     (await service.post(who, `/rollouts/${id}/${action}`, { reason })).body;
   await ask('emil', 'approve');
   const { store, doorbell, clock } = service.deps;
-  await work({ organisation: 'acme', id }, { store, doorbell, clock, log: SILENT_LOG });
+  await work(
+    { organisation: 'acme', id },
+    { store, doorbell, clock, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG },
+  );
   expect(await ask('emil', 'halt')).toMatchObject({ status: 'HALTED' });
   expect(await ask('puppet', 'submit')).toMatchObject({ status: 'AWAITING_APPROVAL' });
   expect((await ask('puppet', 'approve')).code).toBe('AUTHOR_CANNOT_APPROVE');

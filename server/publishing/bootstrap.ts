@@ -28,8 +28,8 @@ export async function bootstrapRepository(
     .executeTakeFirst();
   if (there !== undefined) {
     await refreshOnline(deps).catch((error: unknown) => {
-      if (!(error instanceof ApiError) || error.code !== 'REPOSITORY_FENCED') throw error;
-      onFenced(error);
+      // Whatever else keeps it from signing is told, and tried again, by the refresher.
+      if (error instanceof ApiError && error.code === 'REPOSITORY_FENCED') onFenced(error);
     });
     return false;
   }

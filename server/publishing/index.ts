@@ -4,6 +4,19 @@
  */
 export { bootstrapRepository } from './bootstrap.ts';
 export { refreshOnline } from './refresh.ts';
+export { Refresher, type RefreshFailure } from './refresher.ts';
+export {
+  type Ahead,
+  aheadOf,
+  believedVersion,
+  type Claim,
+  isBehind,
+  isPlausible,
+  ONLINE_ROLES,
+  publishedVersion,
+  type PublishedVersions,
+} from './standing.ts';
+export { countWitnesses, loadAhead, loadClaims, loadVersions, sweepClaims } from './claims.ts';
 export { receiveUpload, sweepStaging, type Upload } from './staging.ts';
 export { publish } from './publish.ts';
 export { requireAccepted } from './published.ts';

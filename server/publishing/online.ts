@@ -22,9 +22,10 @@ export interface OnlineDocument {
 /**
  * Above the last, and above what a service that was restored from a backup had signed before. Design §6
  * @param now milliseconds since the epoch, here and below.
+ * @param reported what chargers trust, where that is believed to be higher.
  */
-export function nextOnlineVersion(last: number, now: number): number {
-  return Math.max(last + 1, Math.floor(now / 1000));
+export function nextOnlineVersion(last: number, now: number, reported = 0): number {
+  return Math.max(last + 1, reported + 1, Math.floor(now / 1000));
 }
 
 export function makeSnapshot(

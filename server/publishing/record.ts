@@ -5,6 +5,7 @@ import type { Database, NewRow, Row } from '../db/index.ts';
 import type { Candidate } from './candidate.ts';
 import { type Current, sha256Of } from './current.ts';
 import type { ReleaseChanges } from './releases.ts';
+import { nextDue } from './schedule.ts';
 import type { Publisher, PublishingDeps } from './types.ts';
 
 /** Rows of one insert; PostgreSQL takes 65,535 values. */
@@ -121,6 +122,8 @@ async function recordRepository(
     timestamp_version: candidate.timestamp.version,
     timestamp_json: candidate.timestamp.bytes.toString('utf8'),
     timestamp_expires_at: new Date(candidate.timestamp.expires),
+    snapshot_due_at: nextDue('snapshot', candidate.snapshot.expires, deps.random),
+    timestamp_due_at: nextDue('timestamp', candidate.timestamp.expires, deps.random),
     previous_timestamp_sha256: before === undefined ? null : sha256Of(Buffer.from(before)),
     policy: JSON.stringify(candidate.policy),
     roles: JSON.stringify(candidate.versions.roles),

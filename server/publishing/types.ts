@@ -16,6 +16,8 @@ export interface PublishingDeps {
   /** The online keys. They say what is current; neither can make firmware valid. */
   keys: { snapshot: Signer; timestamp: Signer };
   clock: Clock;
+  /** 0 to 1, below 1; default `Math.random`. Spreads the moments at which services sign. */
+  random?: () => number;
   limits?: Partial<UploadLimits>;
 }
 

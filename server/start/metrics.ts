@@ -1,17 +1,14 @@
 import type { RequestHandler } from 'express';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Clock } from '@tidegate/client-sdk/protocol';
 import type { Db } from '../db/index.ts';
-import type { RoleExpiry } from '../publishing/index.ts';
+import { type LifetimeSources, watchLifetimes } from './lifetime-metrics.ts';
 
 /** First part of the path, so that the number of series is fixed whatever is asked for. */
 const AREAS = ['device', 'tuf', 'operator', 'healthz', 'readyz', 'metrics'];
 
 export interface Sources {
   db: Db;
-  /** The fleet's. */
-  clock: Clock;
-  roles: () => Promise<RoleExpiry[]>;
+  lifetimes: LifetimeSources;
 }
 
 export interface Metrics {
@@ -61,7 +58,7 @@ export function createMetrics(): Metrics {
   };
 }
 
-function watchSources(registry: Registry, { db, clock, roles }: Sources): void {
+function watchSources(registry: Registry, { db, lifetimes }: Sources): void {
   const rollouts: Gauge = new Gauge({
     name: 'tidegate_rollouts',
     help: 'Rollouts by status',
@@ -90,15 +87,5 @@ function watchSources(registry: Registry, { db, clock, roles }: Sources): void {
       pending.set(n);
     },
   });
-  const remaining: Gauge = new Gauge({
-    name: 'tidegate_role_remaining_seconds',
-    help: 'Seconds of the fleet until the published metadata of a role expires; negative once it has. Only people can sign root, targets and products again',
-    labelNames: ['role'],
-    registers: [registry],
-    async collect() {
-      const expiries = await roles();
-      remaining.reset();
-      for (const { role, expires } of expiries) remaining.set({ role }, (expires - clock.now()) / 1000);
-    },
-  });
+  watchLifetimes(registry, lifetimes);
 }

@@ -3,7 +3,7 @@ import { sweep, type WorkDeps } from '@tidegate/rollout/shell';
 import { type Db } from '../db/index.ts';
 import { DEVICE_DEFAULTS, markSilent } from '../device/index.ts';
 import { forgetKeys } from '../operator/index.ts';
-import { type PublishingDeps, refreshOnline, sweepStaging } from '../publishing/index.ts';
+import { type PublishingDeps, type Refresher, sweepClaims, sweepStaging } from '../publishing/index.ts';
 import type { Loop } from './loops.ts';
 
 const MINUTE_MS = 60_000;
@@ -19,17 +19,26 @@ export function periodicTasks(deps: {
   clock: Clock;
   shell: Pick<WorkDeps, 'store' | 'doorbell' | 'clock'>;
   publishing: PublishingDeps;
+  refresher: Refresher;
   renewCertificate: () => Promise<void>;
+  /** Writes into the log which alarms rise and clear. */
+  logAlarms: () => Promise<void>;
 }): Loop[] {
   return [
     { name: 'sweep', everyMs: 1_000, run: () => sweep(deps.shell) },
     { name: 'silence', everyMs: MINUTE_MS, run: silence(deps) },
-    { name: 'refresh', everyMs: 5 * MINUTE_MS, run: () => refreshOnline(deps.publishing) },
+    { name: 'refresh', everyMs: MINUTE_MS, run: () => deps.refresher.run() },
+    { name: 'alarms', everyMs: 5 * MINUTE_MS, run: deps.logAlarms },
     { name: 'staging', everyMs: 60 * MINUTE_MS, run: () => sweepStaging(deps.publishing) },
     {
       name: 'keys',
       everyMs: 60 * MINUTE_MS,
       run: () => forgetKeys(deps.db, deps.organisation, deps.clock.now()),
+    },
+    {
+      name: 'claims',
+      everyMs: 60 * MINUTE_MS,
+      run: () => sweepClaims(deps.db, deps.organisation, deps.clock.now()),
     },
     { name: 'tls', everyMs: 12 * 60 * MINUTE_MS, run: deps.renewCertificate },
   ];

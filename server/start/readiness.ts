@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import type { QueueDoorbell } from '@tidegate/rollout/shell';
 import type { Db } from '../db/index.ts';
-import type { RoleExpiry } from '../publishing/index.ts';
+import type { Alarm } from '../alarms/index.ts';
 
 /** What the service cannot work without, each by name. */
 export interface Readiness {
@@ -11,6 +11,7 @@ export interface Readiness {
 }
 
 const PATIENCE_MS = 3_000;
+const MOST_WARNINGS = 10;
 
 /** Asks each for real. Details are for whoever runs the service; they hold no addresses and no secrets. */
 export async function readiness(deps: {
@@ -18,7 +19,7 @@ export async function readiness(deps: {
   doorbell: QueueDoorbell;
   organisation: string;
   clock: Clock;
-  roles: () => Promise<RoleExpiry[]>;
+  alarms: () => Promise<Alarm[]>;
   /** Whether another service has written into the store. */
   fenced: () => Promise<boolean>;
 }): Promise<Readiness> {
@@ -41,7 +42,7 @@ async function repositoryState({
   db,
   organisation,
   clock,
-  roles,
+  alarms,
   fenced,
 }: Parameters<typeof readiness>[0]): Promise<string> {
   const row = await db
@@ -51,16 +52,23 @@ async function repositoryState({
     .executeTakeFirst();
   if (row === undefined) throw new NotReady('nothing is published yet');
   if (row.timestamp_expires_at.getTime() <= clock.now()) throw new NotReady('timestamp.json has expired');
+  const all = await alarms();
+  const behind = all.filter(({ code }) => code === 'REPOSITORY_BEHIND');
+  if (behind.length > 0) throw new NotReady(behind.map(({ sentence }) => sentence).join(' '));
   if (await fenced()) {
     throw new NotReady(
       'REPOSITORY_FENCED: another service, with another database, has written into the store',
     );
   }
   // Other products go on: this is a warning, and no reason to take the service away from them.
-  const expired = (await roles()).filter(({ expires }) => expires <= clock.now()).map(({ role }) => role);
-  const warning =
-    expired.length === 0 ? '' : `; expired, to be signed again by people: ${expired.join(', ')}`;
-  return `timestamp.json is valid until ${row.timestamp_expires_at.toISOString()}${warning}`;
+  const expired = all.filter(({ code }) => code === 'ROLE_EXPIRED').map(({ subject }) => subject);
+  const warnings = [
+    ...(expired.length === 0 ? [] : [`expired, to be signed again by people: ${expired.join(', ')}`]),
+    ...all.filter(({ code }) => code !== 'ROLE_EXPIRED').map(({ code, subject }) => `${code}: ${subject}`),
+  ];
+  // Bounded: the whole list is at `GET /alarms`.
+  const shown = warnings.slice(0, MOST_WARNINGS).map((warning) => `; ${warning}`);
+  return `timestamp.json is valid until ${row.timestamp_expires_at.toISOString()}${shown.join('')}`;
 }
 
 class NotReady extends Error {}

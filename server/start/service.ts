@@ -4,12 +4,21 @@ import { fleetClock, systemClock } from '@tidegate/client-sdk/agent/clock';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { type RolloutRef, work } from '@tidegate/rollout/shell';
 import { type BlobStore, fileBlobs } from '@tidegate/signer/repository';
+import {
+  alarmLog,
+  alarmsOf,
+  certificateFacts,
+  type Facts,
+  factsOf,
+  type FactsDeps,
+  rolloutLifetimes,
+} from '../alarms/index.ts';
 import { openS3 } from '../blobs/index.ts';
 import { PgRolloutStore } from '../db/index.ts';
 import { deviceRouter } from '../device/index.ts';
 import { DeviceAuthority } from '../identity/index.ts';
 import { operatorRouter } from '../operator/index.ts';
-import { isFenced, type PublishingDeps, roleExpiries } from '../publishing/index.ts';
+import { isFenced, type PublishingDeps, Refresher } from '../publishing/index.ts';
 import { createApp } from './app.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { ServiceConfig } from './config.ts';
@@ -86,10 +95,12 @@ async function compose(
   const claim = await claimState(folder);
   closing.push(() => claim.release());
   const authority = await DeviceAuthority.open(join(folder, 'ca'), systemClock);
-  const tls = async () => ({
-    ...(await serverCertificate(join(folder, 'tls'), authority, systemClock.now())),
-    ca: authority.certificate,
-  });
+  let certificates: Facts['certificates'] = [];
+  const tls = async () => {
+    const own = await serverCertificate(join(folder, 'tls'), authority, systemClock.now());
+    certificates = certificateFacts({ service: own.cert, ca: authority.certificate });
+    return { ...own, ca: authority.certificate };
+  };
   const { server, port } = await listen(front.app, await tls(), config.port);
   const stopServing = (): Promise<void> => stopListening(server, GRACE_MS);
   closing.push(stopServing);
@@ -108,6 +119,8 @@ async function compose(
   const staging = join(folder, 'staging');
   const publishing: PublishingDeps = { organisation, db, blobs, staging, keys, clock };
   await bootstrap(config, publishing, authority, log);
+  const refresher = new Refresher(publishing, log);
+  await refresher.run();
   signal.throwIfAborted();
 
   const { director } = keys;
@@ -124,21 +137,38 @@ async function compose(
     report,
     log,
   };
-  const roles = roleExpiries(publishing);
-  metrics.watch({ db, clock, roles });
+  const factsDeps: FactsDeps = {
+    db,
+    blobs,
+    clock,
+    wall: systemClock,
+    certificates: () => certificates,
+    refreshFailure: () => refresher.failure,
+  };
+  const facts = factsOf(factsDeps);
+  const now = () => ({ fleet: clock.now(), wall: systemClock.now() });
+  const alarms = async (of = organisation) => alarmsOf(await facts(of), now());
+  const lifetimes = rolloutLifetimes(factsDeps);
+  metrics.watch({
+    db,
+    lifetimes: { facts: () => facts(organisation), now, refreshFailures: () => refresher.failures },
+  });
   front.open({
     db,
     readiness: () =>
-      readiness({ db, doorbell, organisation, clock, roles, fenced: () => isFenced(publishing) }),
+      readiness({ db, doorbell, organisation, clock, alarms, fenced: () => isFenced(publishing) }),
     device: deviceRouter(device),
-    operator: operatorRouter({ db, store, doorbell, clock, publishing }),
+    operator: operatorRouter({ db, store, doorbell, clock, publishing, alarms, lifetimes }),
   });
 
-  const shell = { store, doorbell, clock, log };
+  const shell = { store, doorbell, lifetimes, clock, log };
   await doorbell.listen((ref: RolloutRef) => metrics.working(() => work(ref, shell)));
   const abort = new AbortController();
   const renewCertificate = async (): Promise<void> => server.setSecureContext(await tls());
-  const tasks = periodicTasks({ organisation, db, clock, shell, publishing, renewCertificate });
+  const logOf = alarmLog(log);
+  const logAlarms = async (): Promise<void> => logOf(await alarms());
+  const own = { organisation, db, clock, shell, publishing };
+  const tasks = periodicTasks({ ...own, refresher, renewCertificate, logAlarms });
   const loops = runLoops(tasks, clock, abort.signal, log);
   closing.push(() => {
     abort.abort();

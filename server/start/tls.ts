@@ -2,7 +2,6 @@ import { X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { SecureContextOptions } from 'node:tls';
 import type { DeviceAuthority } from '../identity/index.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -19,7 +18,7 @@ export async function serverCertificate(
   folder: string,
   authority: DeviceAuthority,
   wall: number,
-): Promise<SecureContextOptions> {
+): Promise<{ cert: string; key: string }> {
   const dns = [...new Set(['localhost', hostname()])];
   const ip = ['127.0.0.1', '::1'];
   const kept = await readKept(folder);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createRollout, decide, parsePlan, type Rollout, type RolloutEvent } from '@tidegate/rollout/core';
-import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { memoryDoorbell, NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { type Db, inTransaction, moveAssignment, PgRolloutStore } from '@tidegate/server/db';
 import { type Image, ORGANISATION, PRODUCT, seedFleet } from '../support/fleet.ts';
 import { testDatabase } from '../support/postgres.ts';
@@ -60,7 +60,13 @@ async function killed(arrange: (db: Db) => Promise<void>, after: number) {
 
 async function lookAt(db: Db): Promise<void> {
   const store = new PgRolloutStore(db, CLOCK);
-  await work(REF, { store, doorbell: memoryDoorbell(SILENT_LOG), clock: CLOCK, log: SILENT_LOG });
+  await work(REF, {
+    store,
+    doorbell: memoryDoorbell(SILENT_LOG),
+    clock: CLOCK,
+    lifetimes: NOTHING_EXPIRES,
+    log: SILENT_LOG,
+  });
 }
 
 /** All that a look at a rollout leaves behind, but for random ids. */

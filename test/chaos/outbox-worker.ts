@@ -6,7 +6,7 @@
  * a read finds the database as the one before found it.
  */
 import type { KyselyPlugin } from 'kysely';
-import { memoryDoorbell, SILENT_LOG, work } from '@tidegate/rollout/shell';
+import { memoryDoorbell, NOTHING_EXPIRES, SILENT_LOG, work } from '@tidegate/rollout/shell';
 import { openDatabase, PgRolloutStore } from '@tidegate/server/db';
 import { ORGANISATION } from '../support/fleet.ts';
 
@@ -31,6 +31,6 @@ const clock = { now: () => Number(now), sleep: () => Promise.resolve() };
 const store = new PgRolloutStore(db.withPlugin(killer), clock);
 await work(
   { organisation: ORGANISATION, id },
-  { store, doorbell: memoryDoorbell(SILENT_LOG), clock, log: SILENT_LOG },
+  { store, doorbell: memoryDoorbell(SILENT_LOG), clock, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG },
 );
 await db.destroy();

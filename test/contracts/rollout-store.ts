@@ -19,6 +19,7 @@ import {
   NO_FALLBACK,
   type RolloutRef,
   type RolloutStore,
+  NOTHING_EXPIRES,
   SILENT_LOG,
   work,
 } from '@tidegate/rollout/shell';
@@ -618,7 +619,7 @@ export function rolloutStoreContract(
       const freshRef = { organisation: ORGANISATION, id: fresh.id };
       await harness.create(fresh, null);
       const doorbell = memoryDoorbell(SILENT_LOG);
-      const deps = { store, doorbell, clock: CLOCK, log: SILENT_LOG };
+      const deps = { store, doorbell, clock: CLOCK, lifetimes: NOTHING_EXPIRES, log: SILENT_LOG };
       const submitted = decide(fresh, { kind: 'submit', by: 'ada', reason: 'go' }, NOW);
       if (!submitted.ok) throw new Error(submitted.detail);
       await store.commit({ rollout: submitted.rollout, revision: 1, effects: [], audit: [], due: NOW });

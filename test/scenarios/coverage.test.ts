@@ -47,7 +47,10 @@ const WORDS = {
     NOT_DUE: true,
     ACTIVATED: true,
   } satisfies Record<AssignmentRefusal, true>,
-  'reason to hold a step': { NOBODY: true, EXPOSURE: true, CONTROL: true } satisfies Record<Hold, true>,
+  'reason to hold a step': { NOBODY: true, EXPOSURE: true, CONTROL: true, EXPIRING: true } satisfies Record<
+    Hold,
+    true
+  >,
   'reason to refuse a plan': {
     MALFORMED: true,
     UNKNOWN_FIELD: true,

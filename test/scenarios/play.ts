@@ -1,5 +1,5 @@
 import type { AssignmentProgress } from '@tidegate/client-sdk/protocol';
-import { createRollout, parsePlan, type RolloutEvent } from '@tidegate/rollout/core';
+import { createRollout, type Life, parsePlan, type RolloutEvent } from '@tidegate/rollout/core';
 import { Stage } from './stage.ts';
 
 const HOUR = 3_600_000;
@@ -49,6 +49,17 @@ const COMMANDS: [RegExp, (stage: Stage, print: (line: string) => void, ...words:
     /^plan (.+) for (\d+) chargers?$/,
     (_, print, plan, population) => printPlan(print, plan ?? '', Number(population)),
   ],
+  [
+    /^(the role|the way back to|the certificate of the) (\S+) expires in (\d+) h$/,
+    (stage, _, kind, subject, hours) =>
+      stage.expires(KINDS[kind ?? ''] ?? 'ROLE', subject ?? '', Number(hours)),
+  ],
+  [
+    /^(\d+) % of the (\S+) chargers have a certificate that ends in (\d+) h$/,
+    (stage, _, share, product, hours) =>
+      stage.expires('CHARGERS', product ?? '', Number(hours), Number(share) / 100),
+  ],
+  [/^why$/, (stage, print) => stage.why().forEach(print)],
   [/^the silent report again$/, (stage) => stage.wakeUp()],
   [/^(\d+) chargers? on 2\.0\.0 falls? silent$/, (stage, _, count) => stage.fallSilent(Number(count))],
   [/^no charger reports$/, (stage) => (stage.reporting = false)],
@@ -69,6 +80,12 @@ const COMMANDS: [RegExp, (stage: Stage, print: (line: string) => void, ...words:
     (stage, _, count) => stage.withoutFallback(Number(count)),
   ],
 ];
+
+const KINDS: Record<string, Life['kind']> = {
+  'the role': 'ROLE',
+  'the way back to': 'FALLBACK',
+  'the certificate of the': 'CERTIFICATE',
+};
 
 const VERBS: Record<string, Exclude<RolloutEvent['kind'], 'tick'>> = {
   submits: 'submit',

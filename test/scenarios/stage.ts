@@ -10,12 +10,16 @@ import {
   dueAt,
   IN_FLIGHT,
   isTreated,
+  type Life,
   type Observation,
+  openingOf,
   offersTo,
   type Rollout,
   type RolloutEvent,
+  sentenceOfWaiting,
   type SignalBin,
   type TreatedCharger,
+  waitsFor,
 } from '@tidegate/rollout/core';
 import { drawCohort, Repeats } from '@tidegate/rollout/simulation';
 
@@ -55,6 +59,7 @@ export class Stage {
   #liar: { serial: string; kinds: number } | undefined;
   readonly #treatedHours = [0, 0, 0];
   #free = Infinity;
+  #lives: Life[] = [];
 
   constructor(print: (line: string) => void) {
     this.#print = print;
@@ -64,6 +69,24 @@ export class Stage {
   /** Before it is submitted: the plan itself needs so many approvals. */
   approvals(needed: number): void {
     this.rollout = newRollout({ ...PLAN, approvals: needed });
+  }
+
+  /** From now on it expires then; said again, it has been renewed. */
+  expires(kind: Life['kind'], subject: string, hours: number, share?: number): void {
+    const life = {
+      kind,
+      subject,
+      expires: this.now + hours * HOUR,
+      ...(share === undefined ? {} : { share }),
+    };
+    const others = this.#lives.filter((other) => other.kind !== kind || other.subject !== subject);
+    this.#lives = [...others, life];
+  }
+
+  /** What it waits for. */
+  why(): string[] {
+    const hour = (ms: number) => `hour ${ms / HOUR}`;
+    return waitsFor(this.rollout, this.#observe()).map((waiting) => sentenceOfWaiting(waiting, hour));
   }
 
   /** The next chargers that are drawn behave so. */
@@ -199,7 +222,8 @@ export class Stage {
   #settle(): void {
     this.#tellAll({ kind: 'deadline' });
     while (dueAt(this.rollout, this.now) !== null) {
-      if (!this.#take({ kind: 'tick', observation: this.#observe() })) break;
+      const lives = openingOf(this.rollout, this.now) === null ? [] : this.#lives;
+      if (!this.#take({ kind: 'tick', observation: this.#observe(), lives })) break;
     }
   }
 

@@ -1,5 +1,5 @@
 /** What a transaction of check-ins reads, and edits in memory before it writes it back. */
-import type { CheckIn } from '@tidegate/client-sdk/protocol';
+import type { CheckIn, TrustedVersions } from '@tidegate/client-sdk/protocol';
 import type { Assignment, Rollout } from '@tidegate/rollout/core';
 import type { Baseline, ChosenFallback, Row } from '../../db/index.ts';
 import type { ChargerIdentity } from '../../identity/index.ts';
@@ -30,7 +30,7 @@ export interface Visitor {
   baseline: Baseline;
   running: { sha256: string | null; version: string | null; securityVersion: number | null };
   charging: boolean;
-  marks: { root?: number; timestamp?: number };
+  marks: Partial<TrustedVersions>;
   assignments: Held[];
   lastEvents: LastEvents;
 }

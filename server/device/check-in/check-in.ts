@@ -3,10 +3,14 @@ import type { CheckInAnswer } from '@tidegate/client-sdk/protocol';
 import type { RolloutRef } from '@tidegate/rollout/shell';
 import { type Database, inTransaction } from '../../db/index.ts';
 import { ApiError } from '../../http/index.ts';
+import { appendAudit } from '../../audit/index.ts';
+import { type Claim, isBehind } from '../../publishing/index.ts';
+import { detailOf, repositoryBehind } from '../behind.ts';
 import { type DeviceDeps, deviceConfig } from '../deps.ts';
 import { nextSequence, signDirective } from '../directive.ts';
 import type { Outcome } from '../group-commit.ts';
 import { type RepositoryState, repositoryState } from '../repository-state.ts';
+import { auditOf, type MarksTaken, takeMarks } from './ahead.ts';
 import type { Batch, Visit, Visitor } from './batch.ts';
 import { Evidence } from './evidence.ts';
 import { Limits } from './limits.ts';
@@ -23,6 +27,8 @@ export interface CheckedIn {
   changed: RolloutRef[];
   /** Chargers that said that they run a release without the service's confirmation: counted on neither side. */
   unconfirmed: { rollout: string; serial: string }[];
+  /** Chargers that said for the first time that they trust newer metadata than there is. */
+  ahead: Claim[];
 }
 
 /**
@@ -36,6 +42,10 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
     const now = deps.clock.now();
     const repository = await repositoryState(trx, organisation);
     const batch = await loadBatch(trx, organisation, visits, now);
+    const counted = visits.filter(
+      (visit) => refusalOf(visit, batch.visitors.get(visit.charger.serial)) === undefined,
+    );
+    const marks = await takeMarks(trx, batch, counted, repository.versions);
     const limits = new Limits(trx, organisation);
     if (asksForRoom(batch)) await limits.take();
     const evidence = new Evidence();
@@ -49,6 +59,14 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
         continue;
       }
       heard.add(visitor.serial);
+      visitor.marks = visit.body.marks;
+      visitor.online = true;
+      // Nothing of it is taken, so that nothing is acknowledged and lost; but it has been heard.
+      const behind = behindFor(visitor.serial, marks);
+      if (behind !== undefined) {
+        outcomes.push({ ok: false, error: behind });
+        continue;
+      }
       const want = await take(trx, visit, visitor, batch, evidence, limits, repository);
       outcomes.push({ ok: true, value: await answer(deps, visit, visitor, want, repository, now) });
     }
@@ -57,7 +75,8 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
     await writeEvidence(trx, batch, evidence);
     await writeVisitors(trx, batch);
     const changed = [...batch.changed].map((id) => ({ organisation, id }));
-    return { outcomes, changed, unconfirmed: evidence.unconfirmed() };
+    await appendAudit(trx, organisation, auditOf(marks.news, repository.versions), new Date(now));
+    return { outcomes, changed, unconfirmed: evidence.unconfirmed(), ahead: marks.news };
   });
 }
 
@@ -66,6 +85,16 @@ function refusalOf({ charger }: Visit, visitor: Visitor | undefined): ApiError |
   if (visitor === undefined) return new ApiError('CHARGER_RETIRED', charger.serial);
   if (visitor.certificateSha256 === charger.certificateSha256) return undefined;
   return new ApiError('CHARGER_UNKNOWN', 'The charger was enrolled again.');
+}
+
+/**
+ * A service that was restored from a backup serves nothing until it is above what chargers report; nor does it serve a charger that alone says
+ * so, whose refusals would otherwise end what it was doing. Design §3
+ */
+function behindFor(serial: string, { ahead, alone }: MarksTaken): ApiError | undefined {
+  if (isBehind(ahead)) return repositoryBehind(detailOf(ahead));
+  if (!alone.has(serial)) return undefined;
+  return repositoryBehind('This charger trusts newer metadata than the service has.');
 }
 
 function asksForRoom({ visitors, rollouts, now }: Batch): boolean {
@@ -87,13 +116,11 @@ async function take(
   takeReports(visitor, namedReports(body, running.sha256), batch, evidence);
   visitor.running = running;
   visitor.charging = body.charging;
-  visitor.marks = body.marks;
-  visitor.online = true;
   await takeProgress(trx, visitor, body.assignment, batch, limits);
-  // A service restored from an older backup serves nothing until it is above what chargers have seen. Design §3
-  const behind =
-    body.marks.timestamp > repository.timestampVersion || body.marks.root > repository.rootVersion;
-  if (behind) return { wish: { action: 'none' }, busy: false };
+  // Who says what cannot be is told what is current, and offered nothing before it has taken that.
+  const { root, timestamp } = body.marks;
+  if (timestamp > repository.versions.timestamp || root > repository.versions.root)
+    return { wish: { action: 'none' }, busy: false };
   return wantOf(trx, visitor, body.assignment, batch, limits);
 }
 
@@ -109,12 +136,12 @@ async function answer(
   visitor.lastSequence = nextSequence(visitor.lastSequence, now);
   const { organisation, director } = deps;
   const { serial, lastSequence: sequence } = visitor;
-  const { timestamp, rootVersion, epoch } = repository;
+  const { timestamp, versions, epoch } = repository;
   const to = { organisation, serial, nonce: body.nonce, epoch, sequence };
   return {
     directive: await signDirective(director, to, want.wish, now),
     timestamp,
-    rootVersion,
+    rootVersion: versions.root,
     acknowledged: visitor.lastReport,
     pollAfter: want.busy ? busyPollSeconds : idlePollSeconds,
   };

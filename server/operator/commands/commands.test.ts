@@ -162,6 +162,22 @@ describe('sites, chargers, people, audit', () => {
   });
 });
 
+test('alarms are listed with what to do, and an urgent one shows in the exit code', async () => {
+  expect(await run('vera', 'alarms')).toMatchObject({ exit: 0, json: { alarms: [] } });
+  const { clock } = typing.service.desk;
+  const before = clock.time;
+  clock.time += 2 * 24 * 60 * 60 * 1000;
+  const { exit, json } = await run('vera', 'alarms');
+  expect([exit, json['alarms']]).toEqual([
+    1,
+    [expect.objectContaining({ code: 'ROLE_EXPIRED', subject: 'timestamp' })],
+  ]);
+  expect((await say('vera', 'alarms')).out.join('\n')).toMatch(
+    /^urgent {3}ROLE_EXPIRED {2}timestamp .*\n {9}timestamp has expired/,
+  );
+  clock.time = before;
+});
+
 describe('exit codes', () => {
   test('2 where the command line or the credential is wrong', async () => {
     expect((await say('alice', 'rollout', 'create')).exit).toBe(2);

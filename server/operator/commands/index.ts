@@ -1,11 +1,12 @@
 /**
  * What operators and release engineers type against the service.
  *
- * - `operatorCommands(context): Command[]`: `site`, `fleet`, `product`, `publish`, `release`, `repository`, `rollout`, `operator`, `audit`. A failed command
+ * - `operatorCommands(context): Command[]`: `site`, `fleet`, `product`, `publish`, `release`, `repository`, `rollout`, `operator`, `audit`, `alarms`. A failed command
  *   has written its error and set the exit code: 1 refused or failed, 2 the command line is wrong, 3 the service does not answer.
  */
 import type { Command } from 'commander';
 import type { CommandContext } from './context.ts';
+import { alarmsCommand } from './alarms.ts';
 import { fleetCommand } from './fleet.ts';
 import { auditCommand, operatorCommand } from './people.ts';
 import { productCommand } from './products.ts';
@@ -27,6 +28,7 @@ export function operatorCommands(context: CommandContext): Command[] {
     rolloutCommand(context),
     operatorCommand(context),
     auditCommand(context),
+    alarmsCommand(context),
   ];
 }
 

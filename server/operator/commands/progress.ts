@@ -22,16 +22,18 @@ export function describeRollout(rollout: RolloutView): string[] {
     );
   }
   if (rollout.pausedBecause !== null) lines.push(`  paused: ${rollout.pausedBecause}`);
-  if (rollout.holding !== null) lines.push(`  held: not enough ${HOLDS[rollout.holding] ?? rollout.holding}`);
+  if (rollout.holding !== null) lines.push(`  held: ${HOLDS[rollout.holding] ?? rollout.holding}`);
+  for (const warning of rollout.warnings) lines.push(`  warning: it would not start now. ${warning}`);
   if (rollout.evidence !== null) lines.push(`  evidence: ${rollout.evidence.sentence}`);
   if (rollout.unreturned > 0) lines.push(`  ${rollout.unreturned} chargers could not go back`);
   return lines;
 }
 
 const HOLDS: Record<string, string> = {
-  NOBODY: 'chargers: none could be drawn; it draws again each hour',
-  EXPOSURE: 'reported charger-hours yet',
-  CONTROL: 'reports of chargers without the release to compare with',
+  NOBODY: 'not enough chargers: none could be drawn; it draws again each hour',
+  EXPOSURE: 'not enough reported charger-hours yet',
+  CONTROL: 'not enough reports of chargers without the release to compare with',
+  EXPIRING: 'the next step does not open, because what it depends on would expire; "rollout why" says what',
 };
 
 /** One line for each step: name, status, bar, figures. */

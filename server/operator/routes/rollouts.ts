@@ -9,7 +9,7 @@ import { createAndSubmit, submit } from '../one-at-a-time.ts';
 import { act, create, load, type PersonAction } from '../rollouts.ts';
 import { page, pageOf, product, rolloutId, text, time, toPage, version } from '../schemas.ts';
 import { barredDigests, type Db, unheard } from '../../db/index.ts';
-import { waitsOf } from '../rollout-waits.ts';
+import { waitsOf, warningsOf } from '../rollout-waits.ts';
 
 const params = z.object({ id: rolloutId });
 
@@ -119,7 +119,8 @@ export const rolloutRoutes: Route[] = [
       const make = call.body.draft ? create : createAndSubmit;
       const { rollout, revision } = await make(call, call.body);
       const observation = await call.deps.store.observe(rollout, call.now);
-      return { body: viewOf(rollout, revision, observation), etag: String(revision) };
+      const warnings = await warningsOf(call, rollout);
+      return { body: viewOf(rollout, revision, observation, { warnings }), etag: String(revision) };
     },
   }),
   defineRoute({
@@ -134,7 +135,9 @@ export const rolloutRoutes: Route[] = [
       const observation = await call.deps.store.observe(rollout, call.now);
       const silent = await unheard(call.deps.db, rollout);
       const barred = await barredFor(call.deps.db, rollout);
-      return { body: viewOf(rollout, revision, observation, silent, barred), etag: String(revision) };
+      const warnings = await warningsOf(call, rollout);
+      const known = { silent, barred, warnings };
+      return { body: viewOf(rollout, revision, observation, known), etag: String(revision) };
     },
   }),
   defineRoute({
