@@ -60,7 +60,6 @@ export function checkInBatch(deps: DeviceDeps, visits: readonly Visit[]): Promis
       }
       heard.add(visitor.serial);
       visitor.marks = visit.body.marks;
-      visitor.online = true;
       // Nothing of it is taken, so that nothing is acknowledged and lost; but it has been heard.
       const behind = behindFor(visitor.serial, marks);
       if (behind !== undefined) {
@@ -116,6 +115,8 @@ async function take(
   takeReports(visitor, namedReports(body, running.sha256), batch, evidence);
   visitor.running = running;
   visitor.charging = body.charging;
+  // After its reports: an episode that silence has counted is known by the charger being offline until now.
+  visitor.online = true;
   await takeProgress(trx, visitor, body.assignment, batch, limits);
   // Who says what cannot be is told what is current, and offered nothing before it has taken that.
   const { root, timestamp } = body.marks;
