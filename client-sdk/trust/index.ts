@@ -15,7 +15,7 @@ export { MAX_SECURITY_VERSION, parseCustom } from './custom.ts';
 // Sigstore
 export { verifyAttestation, verifyBundle } from './bundle.ts';
 export type { BundleInput, VerifiedStatement } from './bundle.ts';
-export { MAX_BUNDLE_BYTES, MAX_SIGSTORE_ROOT_BYTES } from './sigstore.ts';
+export { MAX_BUNDLE_BYTES, MAX_SIGSTORE_ROOT_BYTES, trustMaterial } from './sigstore.ts';
 export { MAX_SBOM_BUNDLE_BYTES, MAX_SBOM_BYTES, verifySbom, type VerifiedSbom } from './sbom.ts';
 export { refuseByPolicy, ReleaseReview, verifyRelease } from './release.ts';
 export type { ReleaseInput, ReleaseQuestion, VerifiedRelease } from './release.ts';

@@ -27,6 +27,7 @@ import {
   type Role,
   type Targets,
   topLevelRole,
+  withPeople,
   writeDocument,
   writeTrustFile,
 } from '../repository/index.ts';
@@ -81,7 +82,8 @@ export async function addProduct(
   }
   const keys = await engineerKeys(context, home, plan);
   const delegated = delegateProduct(copy.targets.metadata, plan.product, { keys, threshold: plan.threshold });
-  const listed = addTarget(delegated, POLICY_TARGET, fileOf(policyBytes));
+  const names = new Map(keys.map(({ keyId }, i) => [keyId, plan.engineers[i] ?? '']));
+  const listed = withPeople(addTarget(delegated, POLICY_TARGET, fileOf(policyBytes)), names);
   // Nobody has seen the first version before the service's first start: it is still being written.
   const version = initial ? listed.signed.version : listed.signed.version + 1;
   const targetsRole = topLevelRole(copy.root.metadata, 'targets');

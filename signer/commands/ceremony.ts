@@ -9,6 +9,7 @@ import {
   newRoot,
   newTargets,
   topLevelRole,
+  withPeople,
   writeDocument,
   writeTrustFile,
 } from '../repository/index.ts';
@@ -20,7 +21,7 @@ import { type Ceremony, type Home, personKey, writeCeremony } from './home.ts';
 const THRESHOLD = 2;
 
 /** A Sigstore trusted root that trusts nobody: bundles are signed with keys that the policy names. */
-const EMPTY_SIGSTORE_ROOT = {
+export const EMPTY_SIGSTORE_ROOT = {
   mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
   tlogs: [],
   certificateAuthorities: [],
@@ -127,6 +128,8 @@ async function writeMetadata(home: Home, plan: CeremonyPlan, keys: NamedKey[]): 
     },
     plan.now,
   );
+  const names = new Map(keys.map(({ key, holder }) => [key.keyId, holder]));
+  root = withPeople(root, names);
   const policy = encodeFile(firstPolicy(plan.organisation, of('director')));
   const sigstoreRoot = encodeFile(EMPTY_SIGSTORE_ROOT);
   let targets = newTargets(plan.now);
@@ -157,7 +160,11 @@ function firstPolicy(organisation: string, directors: PrivateKey[]): TrustPolicy
   };
 }
 
-async function writeCredentials(home: Home, plan: CeremonyPlan): Promise<CeremonyOutcome['people']> {
+/** One file for each person who calls the service, and the service's list of them. */
+export async function writeCredentials(
+  home: Home,
+  plan: Pick<CeremonyPlan, 'operators' | 'engineers' | 'service' | 'organisation'>,
+): Promise<CeremonyOutcome['people']> {
   const rolesOf = new Map<string, OperatorRole[]>();
   const grant = (name: string, ...roles: OperatorRole[]) =>
     rolesOf.set(name, [...(rolesOf.get(name) ?? []), ...roles]);

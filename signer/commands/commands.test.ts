@@ -39,6 +39,12 @@ it('every command answers in JSON and shows examples', () => {
     'list',
     'show',
     'show',
+    'create',
+    'service',
+    'start',
+    'sign',
+    'status',
+    'finish',
   ]);
   for (const command of all) {
     let help = '';

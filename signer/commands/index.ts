@@ -1,13 +1,14 @@
 /**
  * What a release engineer types.
  *
- * - `signerCommands(context): Command[]`: `init`, `product`, `sign`, `reattest`, `release`, `key`. A failed command writes its error and sets the exit
+ * - `signerCommands(context): Command[]`: `init`, `product`, `sign`, `reattest`, `release`, `key`, `ceremony`. A failed command writes its error and sets the exit
  *   code: 1 refused or failed, 2 the command line is wrong.
  * - For `publish`: `homeOf(context)`, `listProposals`, `loadProposal`, `findProposal`, `filesOf(proposal)`, and
  *   `publicationSteps` of the repository room.
  * - For the service's first start: `completeCredentials(folder, ca)`.
  */
 import type { Command } from 'commander';
+import { ceremonyCommand } from './ceremony-command.ts';
 import type { CommandContext } from './context.ts';
 import { initCommand } from './init.ts';
 import { keyCommand } from './key.ts';
@@ -24,6 +25,7 @@ export function signerCommands(context: CommandContext): Command[] {
     reattestCommand(context),
     releaseCommand(context),
     keyCommand(context),
+    ceremonyCommand(context),
   ];
 }
 

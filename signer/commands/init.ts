@@ -5,8 +5,9 @@ import { type CeremonyOutcome, type CeremonyPlan, holdCeremony } from './ceremon
 import { type CommandContext, now } from './context.ts';
 import { CommandError } from './errors.ts';
 import { exists, type Home, homeAt, homeOf } from './home.ts';
-import { invalidOption, organisationId, peopleList, wholeNumber } from './options.ts';
+import { organisationId, peopleList } from './options.ts';
 import { report, type Result } from './result.ts';
+import { servicePort, serviceUrl } from './service-place.ts';
 
 interface InitOptions {
   organisation: string;
@@ -65,7 +66,7 @@ function planOf(context: CommandContext, options: InitOptions): CeremonyPlan {
   if (reserved !== undefined) throw new CommandError('NAME_INVALID', `${reserved} is no person`);
   const operators = peopleList('--operators', options.operators);
   if (operators.length < 2) throw new CommandError('OPERATORS_TOO_FEW', `--operators ${options.operators}`);
-  const port = wholeNumber('--port', options.port ?? (context.env['TIDEGATE_PORT'] || '8443'), 1, 65535);
+  const port = servicePort(context, options.port);
   return {
     organisation: organisationId(options.organisation),
     people,
@@ -78,12 +79,6 @@ function planOf(context: CommandContext, options: InitOptions): CeremonyPlan {
     scryptCost: context.scryptCost,
     now: now(context),
   };
-}
-
-function serviceUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url?.protocol !== 'https:') throw invalidOption('--service-url', text, 'an https URL');
-  return url.origin;
 }
 
 /** Makes the state beside its place and moves it there at the end, so that a failed ceremony leaves nothing behind. */

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { tufKeyOf } from '@tidegate/client-sdk/trust';
 import { hintOf } from '../keys/index.ts';
 import { type CommandContext } from './context.ts';
+import { keyCreateCommand, keyServiceCommand } from './key-make.ts';
 import { report, type Result } from './result.ts';
 import { openSignerKey } from './signing.ts';
 
@@ -25,6 +26,7 @@ Examples:
     .action((options: { key?: string; json?: boolean }) =>
       report(context, options, () => show(context, options.key)),
     );
+  key.addCommand(keyCreateCommand(context)).addCommand(keyServiceCommand(context));
   return key;
 }
 

@@ -3,10 +3,11 @@
  *
  * - New documents: `newRoot`, `newTargets`, `newProductRole`, `newSnapshot`, `newTimestamp`, `bump`; life by `LIFETIME_DAYS`.
  * - Edits: `delegateProduct`, `addRelease(s)`, `addTarget`; reading: `productsOf`, `releasesOf`, `topLevelRole`, `productRole`.
+ * - Whose the keys are: `peopleOf`, `withPeople`.
  * - Signatures: `addSignature(metadata, role, signer)`, `addSignatures`, `signatureStatus`, `checkSigned`.
  * - Storing: port `BlobStore`, adapters `fileBlobs(folder)` and `memoryBlobs()`; `publishMetadata(store, publication)`,
  *   and its parts for a writer with a record of its own: `settleTimestamp`, `putDocuments`, `putTimestamp`.
- * - The engineers' folder: `readWorkingCopy`, `writeDocument`, `writeTrustFile`; `publicationSteps(folder, published)` says what a service lacks.
+ * - The engineers' folder: `readWorkingCopy`, `writeDocument`, `writeTrustFile`, `commitDocuments`; `publicationSteps(folder, published)` says what a service lacks.
  * - What may be done to a product role: `Change`, `applyChange`; on its way to its signatures: `propose`, `checkProposal`, `parseProposal`.
  */
 export * from './metadata.ts';
@@ -21,6 +22,7 @@ export {
   newTimestamp,
   type Quorum,
 } from './author.ts';
+export { PEOPLE, peopleMember, peopleOf, withPeople } from './people.ts';
 export { delegateProduct, productRole, productsOf, type Role, topLevelRole } from './products.ts';
 export { addRelease, addReleases, addTarget, releasesOf, same } from './releases.ts';
 export {
@@ -60,6 +62,9 @@ export {
 } from './publish.ts';
 export { publicationSteps, type PublicationStep, type PublishedVersions } from './publication-steps.ts';
 export {
+  commitDocuments,
+  type Commit,
+  listVersions,
   readWorkingCopy,
   type SignedDocument,
   type WorkingCopy,

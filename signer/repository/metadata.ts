@@ -32,6 +32,8 @@ export interface Root extends Signed {
   consistent_snapshot: true;
   keys: Record<string, TufKey>;
   roles: Record<TopLevelRole, RoleKeys>;
+  /** See `people.ts`. */
+  'x-tidegate-people'?: Record<string, string>;
 }
 
 export interface TargetFile {
@@ -52,6 +54,8 @@ export interface Targets extends Signed {
   _type: 'targets';
   targets: Record<string, TargetFile>;
   delegations?: { keys: Record<string, TufKey>; roles: DelegatedRole[] };
+  /** Of the delegated keys; see `people.ts`. */
+  'x-tidegate-people'?: Record<string, string>;
 }
 
 export interface MetaFile {

@@ -2,12 +2,13 @@
  * The release engineers' own copy of the signed metadata: a folder that holds
  * - `<n>.root.json`, `<n>.targets.json`, `<n>.<product>.json`: every version that was made here;
  * - `trust/<sha256>.policy.json`, `trust/<sha256>.sigstore_root.json`: what the targets list, by digest;
- * - `trust/policy.json`, `trust/sigstore_root.json`: the newest of these, for people and for the service's first start.
+ * - `trust/policy.json`, `trust/sigstore_root.json`: the newest of these, for people and for the service's first start;
+ * - `pending.json`: documents that count together, on their way into the files above. Whoever reads the folder brings them there first.
  *
  * What is read from it counts only as far as it is signed.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   consistentTargetPath,
@@ -33,6 +34,8 @@ export interface WorkingCopy {
   root: SignedDocument<Root>;
   targets: SignedDocument<Targets>;
   policy: TrustPolicy;
+  /** `trust/policy.json`, verbatim. */
+  policyText: string;
   sigstoreRoot: Buffer;
   /** The newest role of each delegated product. */
   products: ReadonlyMap<string, SignedDocument<Targets>>;
@@ -55,10 +58,12 @@ export async function readWorkingCopy(folder: string): Promise<WorkingCopy> {
       checkSigned(role.metadata, productRole(targets.metadata, product));
       products.set(product, role);
     }
+    const policy = await readTrustFile(folder, targets.metadata, POLICY_TARGET);
     return {
       root,
       targets,
-      policy: parsePolicy(await readTrustFile(folder, targets.metadata, POLICY_TARGET)),
+      policy: parsePolicy(policy),
+      policyText: policy.toString('utf8'),
       sigstoreRoot: await readTrustFile(folder, targets.metadata, SIGSTORE_ROOT_TARGET),
       products,
     };
@@ -74,6 +79,37 @@ export async function writeDocument(folder: string, role: string, metadata: Meta
 export async function writeTrustFile(folder: string, path: string, bytes: Uint8Array): Promise<void> {
   await writeWhole(join(folder, consistentTargetPath(path, sha256Of(bytes))), bytes);
   await writeWhole(join(folder, path), bytes);
+}
+
+/** Documents that count together or not at all: a new root and the targets that only it trusts. */
+export interface Commit {
+  /** By role name. */
+  documents: Record<string, Metadata>;
+  /** By path below `trust/`. */
+  trustFiles: Record<string, string>;
+}
+
+const PENDING = 'pending.json';
+
+/**
+ * Writes several documents as one change. The moment of change is the rename of `pending.json`: a crash before it leaves the old state,
+ * one after it the new, which the next reader completes.
+ */
+export async function commitDocuments(folder: string, commit: Commit): Promise<void> {
+  await completePending(folder);
+  await writeWhole(join(folder, PENDING), JSON.stringify(commit));
+  await completePending(folder);
+}
+
+async function completePending(folder: string): Promise<void> {
+  const text = await readFile(join(folder, PENDING), 'utf8').catch(() => undefined);
+  if (text === undefined) return;
+  const { documents, trustFiles } = JSON.parse(text) as Commit;
+  for (const [path, file] of Object.entries(trustFiles)) {
+    await writeTrustFile(folder, path, Buffer.from(file));
+  }
+  for (const [role, metadata] of Object.entries(documents)) await writeDocument(folder, role, metadata);
+  await rm(join(folder, PENDING), { force: true });
 }
 
 /** Each root is signed by itself and by the one before. TUF 5.3.4 */
@@ -124,6 +160,7 @@ export async function readTrustFile(
 
 /** Versions by role, ascending. */
 export async function listVersions(folder: string): Promise<Map<string, number[]>> {
+  await unbroken(folder, () => completePending(folder));
   const names = await readdir(folder).catch((cause: unknown) => {
     throw new RepositoryError('WORKING_COPY_MISSING', folder, { cause });
   });
