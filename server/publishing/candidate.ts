@@ -66,12 +66,12 @@ export async function assemble(
 async function signOnline(
   deps: Pick<PublishingDeps, 'keys' | 'blobs'>,
   current: Current | undefined,
-  { documents, roles }: Merged,
+  { documents, roles, departed }: Merged,
   now: number,
 ): Promise<Pick<Candidate, 'snapshot' | 'timestamp'>> {
   const version = nextOnlineVersion(current?.row.snapshot_version ?? 0, now);
   const snapshot = await makeSnapshot(
-    { targets: documents.targets, products: roles },
+    { targets: documents.targets, products: new Map([...departed, ...roles]) },
     await freeVersion(deps, 'snapshot', version),
     deps.keys.snapshot,
     now,

@@ -19,6 +19,11 @@ export interface Merged {
   redelegated: string[];
   /** Products that the targets no longer delegate. */
   removed: string[];
+  /**
+   * Their roles, and those of products that went earlier, as the snapshot has had them. It goes on listing them: a charger refuses a snapshot
+   * from which a file has gone, whatever its own product is. TUF 5.5.5
+   */
+  departed: Map<string, MetaFile>;
   unchanged: boolean;
 }
 
@@ -45,11 +50,13 @@ export async function merge(
   const changed = await newRoles(deps, current, publication.products);
   const roles = new Map<string, Buffer | MetaFile>([...(current?.roles ?? []), ...changed]);
   const delegated = delegationsIn(targets);
-  const removed = requireDelegated(roles, changed, delegated);
+  requireDelegated(roles, changed, delegated);
+  const departed = new Map([...(current?.roles ?? [])].filter(([product]) => !delegated.has(product)));
   const earlier = before && (before.targets === targets ? delegated : delegationsIn(before.targets));
   const redelegated = [...delegated.keys()].filter(
     (product) => !changed.has(product) && delegated.get(product) !== earlier?.get(product),
   );
+  const removed = [...departed.keys()].filter((product) => earlier?.has(product) === true);
   for (const product of redelegated) roles.set(product, await readRole(deps, product, roles.get(product)));
   const unchanged =
     roots.length === 0 &&
@@ -57,7 +64,8 @@ export async function merge(
     targets === before?.targets &&
     documents.policy === before.policy &&
     documents.sigstoreRoot === before.sigstoreRoot;
-  return { roots, documents, roles, changedRoles: [...changed.keys()], redelegated, removed, unchanged };
+  const changedRoles = [...changed.keys()];
+  return { roots, documents, roles, changedRoles, redelegated, removed, departed, unchanged };
 }
 
 async function newRoots(
@@ -109,7 +117,7 @@ function requireDelegated(
   roles: Map<string, unknown>,
   changed: ReadonlyMap<string, Buffer>,
   delegated: ReadonlyMap<string, string>,
-): string[] {
+): void {
   const removed = [...roles.keys()].filter((product) => !delegated.has(product));
   const unknown = removed.find((product) => changed.has(product));
   if (unknown !== undefined) {
@@ -124,7 +132,6 @@ function requireDelegated(
     });
   }
   for (const product of removed) roles.delete(product);
-  return removed;
 }
 
 /** What each product's role is verified by: its delegation, with the keys that it names. */

@@ -111,10 +111,13 @@ function removePerson(authority: Authority, person: string, roles: string[] | un
 
 /** The new key takes the old one's place in each role. */
 function replaceKey(authority: Authority, holder: Holder, roles: string[] | undefined): Authority {
-  return rolesOfPerson(authority, holder.name, roles).reduce(
-    (now, [role, keyids]) => withKey(withoutKeys(now, role, keyids), role, holder),
-    authority,
-  );
+  return rolesOfPerson(authority, holder.name, roles).reduce((now, [role, old]) => {
+    const { keyids, threshold } = roleOf(now, role);
+    const added = withKey(withoutKeys(now, role, old), role, holder);
+    const place = keyids.findIndex((keyId) => old.includes(keyId));
+    const others = keyids.filter((keyId) => !old.includes(keyId));
+    return withRole(added, role, { keyids: others.toSpliced(place, 0, holder.key.keyId), threshold });
+  }, authority);
 }
 
 /** Roles in which somebody has keys, by name or by the beginning of a key's id, for keys whose holder nobody wrote down. */

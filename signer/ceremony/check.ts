@@ -208,8 +208,8 @@ function requireRoles(file: CeremonyFile, before: Authority | undefined, after: 
       if (old === undefined)
         throw new CeremonyError('CEREMONY_TAMPERED', `${product} as it was is not there`);
       requireSuccessor(product, role, old, { ...old, ...lifeOf(role.signed) });
-    } else if (!same(role.signed, { ...newProductRole(0).signed, ...lifeOf(role.signed) })) {
-      throw new CeremonyError('CEREMONY_TAMPERED', `${product} does not begin empty`);
+    } else {
+      requireSuccessor(product, role, undefined, { ...newProductRole(0).signed, ...lifeOf(role.signed) });
     }
   }
   for (const product of productsIn(after)) requireSigners(file, before, after, product);

@@ -86,8 +86,9 @@ function describeQuorum(checked: CheckedCeremony, quorum: Quorum, several: boole
   const { threshold, signed, missing, complete } = status;
   const names = (keyIds: string[]) => keyIds.map((keyId) => nameIn(checked, quorum, keyId)).join(', ');
   const group = !several ? '' : who === 'today' ? ' of the holders until now' : ' of the new holders';
-  const have = `signed by ${names(signed) || 'nobody'}: ${signed.length} of ${threshold}${group}`;
-  return complete || missing.length === 0 ? have : `${have}; may still sign: ${names(missing)}`;
+  const have = `signed by ${names(signed) || 'nobody'}`;
+  if (complete) return `${have}: enough, ${threshold} needed${group}`;
+  return `${have}: ${signed.length} of ${threshold}${group}; may still sign: ${names(missing)}`;
 }
 
 function nameIn({ before, after }: CheckedCeremony, { who }: Quorum, keyId: string): string {

@@ -52,7 +52,8 @@ function roleDifferences(before: Authority | undefined, after: Authority): Diffe
       return [say(`new: ${signersWords(after, now)} ${isTopLevel(about) ? 'sign' : 'sign its releases'}`)];
     const gone = old.keyids.filter((keyId) => !now.keyids.includes(keyId));
     const come = now.keyids.filter((keyId) => !old.keyids.includes(keyId));
-    const moved = gone.length > 0 || come.length > 0 || old.threshold !== now.threshold;
+    const [was, is] = [signersWords(before ?? after, old), signersWords(after, now)];
+    const online = about === 'snapshot' || about === 'timestamp';
     return [
       ...gone.map((keyId) => say(`${keyWords(before ?? after, keyId)} no longer counts`)),
       ...come.map((keyId) =>
@@ -60,9 +61,8 @@ function roleDifferences(before: Authority | undefined, after: Authority): Diffe
           `${nameOf(after, keyId)}'s key ${digits(keyId)} counts from now on; have its holder read that out`,
         ),
       ),
-      ...(moved
-        ? [say(`${signersWords(after, now)} must sign (before: ${signersWords(before ?? after, old)})`)]
-        : []),
+      // The service is one signer, however many keys it has.
+      ...(was === is || online ? [] : [say(`${is} must sign (before: ${was})`)]),
     ];
   });
 }

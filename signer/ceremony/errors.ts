@@ -14,6 +14,7 @@ export const CEREMONY_ERRORS = {
     'A role needs at least one signature, and no more than it has people. Change the threshold with it: --threshold <role>=<number>.',
   PRODUCT_UNKNOWN: 'There is no such product. `tidegate ceremony status` lists them.',
   PRODUCT_EXISTS: 'This product is there already.',
+  PRODUCT_RETIRED: 'There was a product of this name before, and chargers remember it. Take another name.',
   BUILDER_UNKNOWN: 'The policy names no such builder for this product.',
   FIELD_UNKNOWN: 'The policy has no such field. `tidegate ceremony start --help` lists them.',
   DIRECTOR_MISSING: 'Without an active director key no charger would do anything any more. Add one first.',

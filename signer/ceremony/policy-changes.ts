@@ -60,7 +60,7 @@ export function applyPolicyChange(policy: TrustPolicy, change: PolicyChange): Tr
       }));
     case 'retire-director':
       return withDirector(policy, change.organisation, ({ epoch, keys }) => {
-        const found = keys.filter(({ keyId }) => keyId.startsWith(change.keyId));
+        const found = keys.filter(({ keyId, state }) => state === 'active' && keyId.startsWith(change.keyId));
         if (found.length === 0) throw new CeremonyError('PERSON_UNKNOWN', `director key ${change.keyId}`);
         if (found.length > 1) throw new CeremonyError('KEY_AMBIGUOUS', change.keyId);
         return { epoch, keys: keys.map((key) => (found.includes(key) ? { ...key, state: 'retired' } : key)) };

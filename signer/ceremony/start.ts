@@ -32,8 +32,8 @@ export interface Wish {
   renew: readonly string[] | 'all';
   reason: string;
   hardware?: Record<string, string[]>;
-  /** Highest version of each product role that was ever made, for a product that comes back under its name. */
-  versions?: ReadonlyMap<string, number>;
+  /** Every role that ever had a document here: a charger that has seen a removed product's role never takes a first version of it again. */
+  used?: Iterable<string>;
 }
 
 /**
@@ -130,8 +130,8 @@ function nextRoles({ state, after, wish, now }: Making): Record<string, Metadata
   for (const product of productsIn(after)) {
     const role = state.products[product];
     if (role === undefined) {
-      const version = (wish.versions?.get(product) ?? 0) + 1;
-      next[product] = bump(newProductRole(now), 'product', now, version);
+      if (new Set(wish.used).has(product)) throw new CeremonyError('PRODUCT_RETIRED', product);
+      next[product] = newProductRole(now);
     } else if (isRenewed(wish, product) || !signatureStatus(role, quorumOf(after, product)).complete) {
       next[product] = bump(role, 'product', now);
     }

@@ -74,8 +74,8 @@ async function finish(
   const sets = isFirst && (await exists(online));
   if (sets) await setUpService(context, home, checked, options);
   await writeNames(home, checked);
-  // Last: from here on the documents count.
-  await commitDocuments(home.repository, commit);
+  // Last: from here on the documents count. Not again with other signatures: what is published stays what is here.
+  if (!checked.finished) await commitDocuments(home.repository, commit);
   return {
     json: { ...ceremonyJson(checked), finished: true, service: sets },
     lines: [

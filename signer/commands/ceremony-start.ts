@@ -153,7 +153,7 @@ async function next(context: CommandContext, options: StartOptions): Promise<Mad
       renew: renewals(options.renew),
       reason: options.reason,
       hardware: hardwareOf(options),
-      versions: newest(await listVersions(home.repository)),
+      used: (await listVersions(home.repository)).keys(),
     },
     now(context),
   );
@@ -206,8 +206,4 @@ async function first(context: CommandContext, options: StartOptions, name: strin
 function hardwareOf(options: StartOptions): Record<string, string[]> {
   if (options.addProduct === undefined || options.hardware === undefined) return {};
   return { [productId(options.addProduct, '--add-product')]: hardwareIds(options.hardware) };
-}
-
-function newest(versions: ReadonlyMap<string, number[]>): Map<string, number> {
-  return new Map([...versions].map(([role, all]) => [role, all.at(-1) ?? 0]));
 }

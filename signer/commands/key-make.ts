@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import {
   generateKey,
+  hintOf,
   openKeyFile,
   passphraseIn,
   peekKeyFile,
@@ -92,6 +93,7 @@ async function create(context: CommandContext, file: string, kindName: string): 
     lines: [
       `Made ${path}. Keep it and its passphrase to yourself, and a copy of it somewhere else.`,
       `  key ${digits(key.keyId)}; read these digits out when somebody asks for your key`,
+      `  as the key of a build it is called ${hintOf(key.publicKey).slice(0, 8)}`,
       `Hand over ${publicFile}: it is not secret.`,
     ],
   };
@@ -137,7 +139,7 @@ async function service(
     lines: [
       `Made the service's keys in ${online}.`,
       ...ONLINE.map((role) => `  ${role.padEnd(9)} key ${keys[role].keyId.slice(0, 8)}`),
-      `Hand over ${out}: it is not secret. Next: tidegate ceremony start --new … --service-keys ${options.out}`,
+      `Hand over ${out}: it is not secret. Next: tidegate ceremony start FILE --new … --service-keys ${options.out}`,
     ],
   };
 }
@@ -151,7 +153,7 @@ async function nextKey(context: CommandContext, online: string, role: Online, ou
     json: { role, keyId: key.keyId, publicFile: out, publicKey: key.publicKey },
     lines: [
       `Made the next ${role} key ${key.keyId.slice(0, 8)}. The service goes on with the one that it has.`,
-      `Next: tidegate ceremony start ${ceremony}`,
+      `Next: tidegate ceremony start FILE ${ceremony}`,
     ],
   };
 }
@@ -169,7 +171,7 @@ async function switchKey(online: string, role: Online): Promise<Result> {
     json: { role, keyId: next.keyId, before: before.keyId },
     lines: [
       `The service signs with ${role} key ${next.keyId.slice(0, 8)} from its next start on. Restart it now.`,
-      `Then: tidegate ceremony start ${ceremony}`,
+      `Then, unless a ceremony has taken the old one away already: tidegate ceremony start FILE ${ceremony}`,
     ],
   };
 }
