@@ -1,6 +1,6 @@
 /** From what people ask for to the documents that have to be signed. */
 import type { TrustPolicy } from '@tidegate/client-sdk/protocol';
-import { canonicalBytes } from '@tidegate/client-sdk/trust';
+import { canonicalBytes, parsePolicy } from '@tidegate/client-sdk/trust';
 import {
   bump,
   expiryOf,
@@ -39,7 +39,7 @@ export interface Wish {
 /**
  * The next version of everything that changes, unsigned.
  * @param now milliseconds since the epoch.
- * @throws CeremonyError as `applyChanges`, and `NOTHING_CHANGES`, `ROLE_UNKNOWN`.
+ * @throws CeremonyError as `applyChanges`, and `NOTHING_CHANGES`, `ROLE_UNKNOWN`, `PRODUCT_RETIRED`; Refusal `POLICY_MALFORMED`.
  */
 export function startCeremony(state: TrustState, wish: Wish, now: number): CeremonyFile {
   const before = authorityOf(state);
@@ -147,7 +147,8 @@ function isRenewed({ renew }: Wish, name: string): boolean {
 function withPolicyVersion(before: Authority, after: Authority): Authority {
   if (samePolicy(before.policy, after.policy)) return { ...after, policyText: before.policyText };
   const policy = { ...after.policy, version: before.policy.version + 1 };
-  return { ...after, policy, policyText: encodePolicy(policy) };
+  const policyText = encodePolicy(policy);
+  return { ...after, policy: parsePolicy(Buffer.from(policyText)), policyText };
 }
 
 function samePolicy(a: TrustPolicy, b: TrustPolicy): boolean {

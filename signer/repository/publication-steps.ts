@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { POLICY_TARGET, SIGSTORE_ROOT_TARGET } from '@tidegate/client-sdk/protocol';
 import { RepositoryError } from './errors.ts';
 import type { Metadata, Root, Signed, Targets } from './metadata.ts';
-import { productRole, productsOf, topLevelRole } from './products.ts';
+import { productsOf, topLevelRole } from './products.ts';
+import { type RoleOrder, roleOrder } from './publication-order.ts';
 import { signatureStatus } from './signatures.ts';
 import { listVersions, readTrustFile, unbroken } from './working-copy.ts';
 
@@ -40,25 +41,23 @@ export async function publicationSteps(
   const source = await openSource(folder);
   return unbroken(folder, async () => {
     const roots = await source.read<Root>('root', published.root);
-    const targets = await source.read<Targets>('targets', published.targets);
-    const roles = new Map(Object.entries(published.roles));
-    const lastRoots = rootsFor(targets, roots);
-    const steps: PublicationStep[] = [];
+    // The one that the service has stands first, where it is here.
+    const known = await source.read<Targets>('targets', published.targets - 1);
+    const targets = known.filter(({ metadata }) => metadata.signed.version > published.targets);
+    const current = known.find(({ metadata }) => metadata.signed.version === published.targets);
+    const orders = await rolesInOrder(source, [current, ...targets], published.roles);
+    const alone = (i: number) => orders.flatMap(({ after }) => after.get(i) ?? []).map(roleStep);
+    const steps = alone(0);
+    const rootsUntil = rootsFor(targets, roots);
     let sent = 0;
     for (const [i, document] of targets.entries()) {
-      const { before, beside } = await rolesFor(source, document.metadata, roles);
-      steps.push(...before.map(roleStep));
-      const until = lastRoots[i] ?? 0;
-      steps.push(await targetsStep(source, document, roots.slice(sent, until), beside));
+      const until = rootsUntil[i] ?? 0;
+      const beside = orders.flatMap((order) => order.beside.get(i + 1) ?? []);
+      steps.push(await targetsStep(source, document, roots.slice(sent, until), beside), ...alone(i + 1));
       sent = until;
     }
     const left = roots.slice(sent).map(({ text }) => text);
-    if (left.length > 0) steps.push({ ...emptyStep(), roots: left });
-    for (const [product, version] of roles) {
-      for (const role of await source.read<Targets>(product, version))
-        steps.push(roleStep({ product, ...role }));
-    }
-    return steps;
+    return left.length === 0 ? steps : [{ ...emptyStep(), roots: left }, ...steps];
   });
 }
 
@@ -107,41 +106,31 @@ function isTrustedBy(root: Metadata<Root> | undefined, targets: Metadata<Targets
   return root !== undefined && signatureStatus(targets, topLevelRole(root, 'targets')).complete;
 }
 
-/**
- * Roles that the service needs beside these targets, because they are new or the one that it has is not signed by whom they name; and those
- * in between, which have to be there before. `roles` is brought to what the service has after them.
- */
-async function rolesFor(
+async function rolesInOrder(
   source: Source,
-  targets: Metadata<Targets>,
-  roles: Map<string, number>,
-): Promise<{ before: StoredRole[]; beside: StoredRole[] }> {
-  const before: StoredRole[] = [];
-  const beside: StoredRole[] = [];
-  const products = productsOf(targets);
-  for (const product of roles.keys()) if (!products.includes(product)) roles.delete(product);
-  for (const product of products) {
-    const has = roles.get(product);
-    const needed = productRole(targets, product);
-    const fits = ({ metadata }: Stored<Targets>) => signatureStatus(metadata, needed).complete;
-    // From the one that the service has on.
-    const known = await source.read<Targets>(product, (has ?? 1) - 1);
-    const first = known.findIndex(fits);
-    const found = known[first];
-    // Another desk has it, and nothing newer is here.
-    if (known.length === 0 && has !== undefined) continue;
-    if (found === undefined) throw new RepositoryError('WORKING_COPY_BROKEN', `No role of ${product}`);
-    if (found.metadata.signed.version === has) continue;
-    const between = has === undefined ? [] : known.slice(0, first);
-    before.push(
-      ...between
-        .filter(({ metadata }) => metadata.signed.version !== has)
-        .map((role) => ({ product, ...role })),
-    );
-    beside.push({ product, ...found });
-    roles.set(product, found.metadata.signed.version);
+  targets: readonly (Stored<Targets> | undefined)[],
+  published: Record<string, number>,
+): Promise<RoleOrder<StoredRole>[]> {
+  const documents = targets.map((one) => one?.metadata);
+  const products = new Set(documents.flatMap((one) => (one === undefined ? [] : productsOf(one))));
+  const orders: RoleOrder<StoredRole>[] = [];
+  for (const product of new Set([...Object.keys(published), ...products])) {
+    const has = published[product];
+    const stored = await source.read<Targets>(product, (has ?? 1) - 1);
+    const roles = stored.map((role) => ({ product, ...role }));
+    // What another desk made and published is not here; whether it fits is for the service to say.
+    const known = has === undefined || roles[0]?.metadata.signed.version === has;
+    if (!known && roles.length > 0) {
+      throw new RepositoryError(
+        'WORKING_COPY_BROKEN',
+        `${product} ${has}, which the service has, is missing`,
+      );
+    }
+    const order = roleOrder(product, documents, roles, has !== undefined);
+    if (order === undefined) throw new RepositoryError('WORKING_COPY_BROKEN', `No role of ${product} fits`);
+    orders.push(order);
   }
-  return { before, beside };
+  return orders;
 }
 
 async function targetsStep(
