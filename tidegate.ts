@@ -22,6 +22,8 @@ The way of a release:
   tidegate release propose fw.raucb … , cosign       what two release engineers say of it
   tidegate publish                                   to the service, which verifies all of it again
   tidegate rollout create … , approve , watch        to the fleet, in waves
+Keys, people, products and rules change by:
+  tidegate ceremony start , sign , finish            a file that goes from signer to signer, each on their own machine
 
 Exit codes: 0 done · 1 refused or failed · 2 the command line is wrong · 3 the service does not answer
 An error is one line, "error <CODE>: what happened. What to do." With --json it is {"error": {"code", "message"}} on standard output.`,

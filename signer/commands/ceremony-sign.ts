@@ -17,11 +17,12 @@ import { openCeremony, ownState } from './ceremony-files.ts';
 import { type CommandContext, now } from './context.ts';
 import { CommandError } from './errors.ts';
 import { homeOf } from './home.ts';
+import { collect } from './options.ts';
 import { report, type Result } from './result.ts';
 import { openSignerKey } from './signing.ts';
 
 interface SignOptions {
-  key?: string;
+  key: string[];
   fingerprint?: string;
   yes?: boolean;
   json?: boolean;
@@ -31,7 +32,12 @@ export function ceremonySignCommand(context: CommandContext): Command {
   return new Command('sign')
     .description('See in plain words what changes, and add your signature')
     .argument('<file>', 'the ceremony, as you were given it')
-    .option('--key <key>', 'your key: a file, `pkcs11:…` or `exec:…` (default: TIDEGATE_KEY)')
+    .option(
+      '--key <key>',
+      'your key: a file, `pkcs11:…` or `exec:…`; several, if you have one for each role (default: TIDEGATE_KEY)',
+      collect,
+      [],
+    )
     .option('--fingerprint <word>', 'the fingerprint of the root, as you were told it over another way')
     .option('--yes', 'on a terminal: do not ask')
     .option('--json', 'answer in JSON')
@@ -59,16 +65,25 @@ async function sign(context: CommandContext, name: string, options: SignOptions)
     for (const line of describeCeremony(checked, now(context))) context.err(line);
     if (!(await confirm('Sign this?'))) throw new CommandError('NOT_CONFIRMED', name);
   }
-  const key = await openKey(context, options.key);
-  const { file, signed } = await signCeremony(checked, key);
-  const after = checkCeremony(file, await ownState(homeOf(context)), now(context));
-  await writeWhole(resolve(context.cwd, name), encodeCeremony(file));
-  const who = checked.after.people.get(key.keyId) ?? checked.before?.people.get(key.keyId);
+  const own = await ownState(homeOf(context));
+  let after = checked;
+  const signatures: { documents: string[]; keyId: string; name: string | null }[] = [];
+  for (const option of options.key.length === 0 ? [undefined] : options.key) {
+    const key = await openKey(context, option);
+    const { file, signed } = await signCeremony(after, key);
+    after = checkCeremony(file, own, now(context));
+    const name = checked.after.people.get(key.keyId) ?? checked.before?.people.get(key.keyId);
+    signatures.push({ documents: signed, keyId: key.keyId, name: name ?? null });
+  }
+  await writeWhole(resolve(context.cwd, name), encodeCeremony(after.file));
   return {
-    json: { signed, keyId: key.keyId, name: who ?? null, ...ceremonyJson(after) },
+    json: { signed: signatures, ...ceremonyJson(after) },
     lines: [
       ...describeCeremony(after, now(context)),
-      `You signed ${signed.join(', ')} with ${who === undefined ? '' : `${who}'s `}key ${key.keyId.slice(0, 8)}.`,
+      ...signatures.map(
+        ({ documents, keyId, name: who }) =>
+          `You signed ${documents.join(', ')} with ${who === null ? '' : `${who}'s `}key ${keyId.slice(0, 8)}.`,
+      ),
       after.complete
         ? `All signatures are there. Next: tidegate ceremony finish ${name}`
         : 'More signatures are needed: pass the file on.',

@@ -32,7 +32,7 @@ describe('what the README shows', () => {
 
   it('links to files that exist', () => {
     const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
-    const files = links.filter((target) => !target.startsWith('https:'));
+    const files = links.filter((target) => !/^(https:|#)/.test(target));
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
   });
 
@@ -68,7 +68,9 @@ describe('the README by hand', () => {
   afterAll(async () => {
     // The service last: chargers that stop still say something.
     for (const each of running.toReversed()) await each.stop();
-    await removeEmbeddedPostgres(join(home, 'tidegate-tour', '.tidegate', 'service', 'postgres'));
+    for (const state of ['tidegate-tour', 'tidegate-founders/ann']) {
+      await removeEmbeddedPostgres(join(home, state, '.tidegate', 'service', 'postgres'));
+    }
     await rm(home, { recursive: true, force: true });
   }, PATIENCE_MS);
 
