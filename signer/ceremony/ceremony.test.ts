@@ -275,6 +275,13 @@ describe('what is said', () => {
     ).toMatch(words);
   });
 
+  it.each([
+    ['builder-threshold', 1, /parties that must each have attested a build: 1/],
+    ['sbom', 'required', /whether a release needs an attested SBOM: required/],
+  ])('of %s', (field, value, words) => {
+    expect(says([{ kind: 'set', product: PRODUCT, field, value }])[0]?.text).toMatch(words);
+  });
+
   it('of a field that this version has no words for', () => {
     const before = authorityOf(world.state);
     const product = before.policy.products[PRODUCT];

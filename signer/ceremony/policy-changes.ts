@@ -10,20 +10,23 @@ import { type PublicKey } from '../keys/index.ts';
 import { CeremonyError } from './errors.ts';
 
 /**
- * The plain fields of a product's policy, by their name on the command line. A new number or boolean is one line here.
+ * The plain fields of a product's policy, by their name on the command line. A new number, boolean or word is one line here; what it may be
+ * is for the charger's own reader to say.
  * `words` completes "… for acme.dc150: 0 → 5".
  */
 export const POLICY_FIELDS = {
   'emergency-floor': { field: 'emergencyFloor', words: 'lowest security version that is still installed' },
   'security-version-cap': { field: 'securityVersionCap', words: 'highest security version that is accepted' },
   logs: { field: 'logs', words: 'transparency logs that a build must be in' },
+  'builder-threshold': { field: 'builderThreshold', words: 'parties that must each have attested a build' },
+  sbom: { field: 'sbom', words: 'whether a release needs an attested SBOM' },
   timestamps: { field: 'timestamps', words: 'trusted timestamps that a build must carry' },
 } as const satisfies Record<string, { field: keyof ProductPolicy; words: string }>;
 
 export type PolicyField = keyof typeof POLICY_FIELDS;
 
 export type PolicyChange =
-  | { kind: 'set'; product: string; field: string; value: number | boolean }
+  | { kind: 'set'; product: string; field: string; value: number | boolean | string }
   | { kind: 'add-builder'; product: string; builder: Builder }
   | { kind: 'retire-builder'; product: string; builder: string; at: string }
   | { kind: 'compromised-builder'; product: string; builder: string }

@@ -260,10 +260,8 @@ function setField(text: string): Change {
   const [what, value] = pair('--set', text, example);
   const [product, field] = split(what, ':');
   if (field === undefined) throw invalidOption('--set', text, example);
-  const read =
-    value === 'true' || value === 'false'
-      ? value === 'true'
-      : wholeNumber('--set', value, 0, Number.MAX_SAFE_INTEGER);
+  const word = value === 'true' || value === 'false' ? value === 'true' : value;
+  const read = /^\d/.test(value) ? wholeNumber('--set', value, 0, Number.MAX_SAFE_INTEGER) : word;
   return { kind: 'set', product, field, value: read };
 }
 
