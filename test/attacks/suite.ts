@@ -1,6 +1,8 @@
 /** Every attack, in chapters. */
 import type { Attack } from './attack.ts';
 import { BUILDERS } from './builders.ts';
+import { CHARGER } from './charger-side.ts';
+import { DIRECTIVES } from './directives.ts';
 import { METADATA } from './metadata.ts';
 import { RELEASES } from './releases.ts';
 import { THEFTS } from './thefts.ts';
@@ -10,6 +12,8 @@ export const CHAPTERS: { title: string; attacks: Attack[] }[] = [
   { title: 'Stolen keys', attacks: THEFTS },
   { title: 'Releases', attacks: RELEASES },
   { title: 'Builders', attacks: BUILDERS },
+  { title: 'Directives', attacks: DIRECTIVES },
+  { title: 'The charger itself', attacks: CHARGER },
 ];
 
 /** Plays at one time: most of a play is waiting for the disk and for loopback. */
