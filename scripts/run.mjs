@@ -38,6 +38,7 @@ const COMMANDS = {
   check: (args) => node(['scripts/test.mjs', '--static', ...args]),
   unit: (args) => node([bin('vitest'), 'run', ...args]),
   attacks: (args) => node(['test/attacks/main.ts', ...args]),
+  fuzz: (args) => node(['test/attacks/fuzz.ts', ...args]),
   bench: (args) => node(['test/benchmarks/main.ts', ...args]),
   format: () => node([bin('prettier'), '--write', '--log-level', 'warn', '.']),
   tidegate: (args) => node([path.join(root, 'tidegate.ts'), ...args], standing),

@@ -6,6 +6,7 @@ import type { Files } from '../trust/index.ts';
 import type { HealthLog } from './health-log.ts';
 import type { Host } from './host.ts';
 import type { Listener } from './listener.ts';
+import type { ImageSource } from './mirror.ts';
 import type { Memory } from './memory.ts';
 import type { Provisioning } from './provisioning.ts';
 import type { TimeKeeper } from './time-keeper.ts';
@@ -38,6 +39,8 @@ export interface AgentDeps {
   host: Host;
   /** `httpsTransport(…)` with the identity that `enrol` made. */
   transport: Transport;
+  /** Asked for images before the service is, in this order: `imageMirror({ url })`. They are trusted with nothing. */
+  mirrors?: readonly ImageSource[];
   /** Time of the rules and of `pollAfter`: `systemClock` on a charger. It may be wrong; signed times correct it. Design §3, "Time" */
   clock: Clock;
   /** Time of the network: download rates, pauses after failures. The machine's clock unless told. */
@@ -59,6 +62,7 @@ export interface Context {
   installer: Installer;
   host: Host;
   transport: Transport;
+  mirrors: readonly ImageSource[];
   clock: Clock;
   wall: Clock;
   random: (bytes: number) => Uint8Array;

@@ -26,6 +26,8 @@ export { enrol, readIdentity } from './enrol.ts';
 export type { ClientIdentity, Enrolment } from './enrol.ts';
 export { httpsTransport } from './https.ts';
 export type { HttpsOptions, HttpsTransport } from './https.ts';
+export { imageMirror } from './mirror.ts';
+export type { ImageSource, MirrorOptions } from './mirror.ts';
 export { ServiceRefusal } from './transport.ts';
 export type { StreamedAnswer, Transport } from './transport.ts';
 

@@ -1,7 +1,8 @@
 /** Where the agent's state lies between boots: `agent.json` in the state folder, written whole. */
-import { Refusal } from '../protocol/index.ts';
+import { refusing } from '../protocol/index.ts';
 import type { RunningImage } from '../protocol/index.ts';
 import type { Files } from '../trust/index.ts';
+import { readAgentState } from './state-file.ts';
 import { step } from './state.ts';
 import type { AgentEvent, AgentState } from './state.ts';
 
@@ -54,22 +55,5 @@ export class Memory {
  */
 export async function readState(files: Files): Promise<AgentState | undefined> {
   const bytes = await files.read(FILE);
-  if (!bytes) return undefined;
-  let value: AgentState | null;
-  try {
-    value = JSON.parse(bytes.toString('utf8')) as AgentState | null;
-  } catch (error) {
-    throw new Refusal('STATE_CORRUPT', `${FILE} is not JSON`, { cause: error });
-  }
-  // Only this program writes the file, and whole: a look at its outline tells torn or foreign bytes.
-  const sound =
-    value?.format === 1 &&
-    typeof value.committed?.version === 'string' &&
-    Number.isSafeInteger(value.committed.securityVersion) &&
-    Number.isSafeInteger(value.floor) &&
-    Array.isArray(value.fallbackOfInstalled) &&
-    Array.isArray(value.fellBackFrom) &&
-    (value.job === null || typeof value.job?.assignment === 'string');
-  if (!value || !sound) throw new Refusal('STATE_CORRUPT', `${FILE} is not an agent's state`);
-  return value;
+  return bytes && refusing('STATE_CORRUPT', FILE, () => readAgentState(bytes));
 }

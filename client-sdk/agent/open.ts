@@ -28,11 +28,12 @@ export async function installerOf(
 /** @param anonymous before the enrolment, when there is no certificate yet. @throws Refusal `NOT_PROVISIONED` */
 export async function transportOf(provisioning: Provisioning, anonymous = false): Promise<HttpsTransport> {
   const ca = (await readProvisioned(provisioning.serviceCa)).toString('utf8');
-  if (anonymous) return httpsTransport({ service: provisioning.service, ca });
+  const service = { service: provisioning.service, ca, builtAt: Date.parse(provisioning.buildTime) };
+  if (anonymous) return httpsTransport(service);
   const client = await readIdentity(provisioning.state);
   if (!client)
     throw new Refusal('NOT_PROVISIONED', 'not enrolled yet: run `tidegate-charger enrol --token …`');
-  return httpsTransport({ service: provisioning.service, ca, client });
+  return httpsTransport({ ...service, client });
 }
 
 async function readProvisioned(path: string): Promise<Buffer> {

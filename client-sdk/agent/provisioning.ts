@@ -15,6 +15,8 @@ export interface Provisioning {
   service: string;
   /** PEM file of the CA that the service's certificate chains to; no other CA counts. */
   serviceCa: string;
+  /** Asked for images before the service is, in this order: a CDN, a cache at the depot. See `imageMirror` */
+  mirrors: string[];
   /** The TUF root that the charger was built with. */
   root: string;
   /** Folder of the charger's state; mode 700. */
@@ -70,6 +72,7 @@ export function parseProvisioning(value: unknown, base: string): Provisioning {
     serial: top.matching('serial', SERIAL),
     service: new URL(service).origin,
     serviceCa: path(top.text('serviceCa')),
+    mirrors: top.urls('mirrors'),
     root: path(top.text('root')),
     state: path(top.text('state')),
     securityFloor: top.whole('securityFloor', 0),
@@ -149,6 +152,14 @@ class Fields {
     const value = this.#values[name];
     const sound = Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string');
     return sound ? value : this.fail(name, 'a list of arguments');
+  }
+  urls(name: string): string[] {
+    const value = this.#values[name] ?? [];
+    const isUrl = (each: unknown): boolean =>
+      typeof each === 'string' && /^https?:\/\/[^\s?#]+$/.test(each) && URL.canParse(each);
+    return Array.isArray(value) && value.length <= 8 && value.every(isUrl)
+      ? (value as string[])
+      : this.fail(name, 'a list of at most 8 http or https URLs');
   }
   nested(name: string): Fields {
     return new Fields(this.#values[name], `${this.#pointer}/${name}`);

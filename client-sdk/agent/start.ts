@@ -14,7 +14,11 @@ import { TrustKeeper } from './trust-keeper.ts';
 export async function start(deps: AgentDeps): Promise<Context> {
   const { identity, files, installer, host, transport, clock } = deps;
   const time = await TimeKeeper.open(files, clock, Date.parse(identity.buildTime));
-  const trust = new TrustKeeper(files, transport, identity);
+  const wall = deps.wall ?? systemClock;
+  const trust = new TrustKeeper(files, transport, identity, wall);
+  // The wall's clock is off by as much as the agent's is: on a charger they are one.
+  const trustedWall = (): number => wall.now() + time.correction;
+  transport.judgeTimeBy?.({ now: () => (time.heard ? trustedWall() : undefined), floor: () => time.floor });
   await trust.recall(time.floor);
   return {
     identity,
@@ -23,7 +27,8 @@ export async function start(deps: AgentDeps): Promise<Context> {
     host,
     transport,
     clock,
-    wall: deps.wall ?? systemClock,
+    mirrors: deps.mirrors ?? [],
+    wall,
     random: deps.random ?? ((bytes) => randomBytes(bytes)),
     memory: new Memory(files, await stateOf(deps)),
     time,

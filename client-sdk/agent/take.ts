@@ -1,8 +1,8 @@
 /** From a directive to a staged image: every check of design §3 comes before the first byte of the image is asked for. */
 import { createHash } from 'node:crypto';
-import { downloadImage } from '../download/index.ts';
+import { downloadImage, MINIMUM_RATE } from '../download/index.ts';
 import { consistentTargetPath, Refusal } from '../protocol/index.ts';
-import type { Fallback, ReleaseTarget, SideFile } from '../protocol/index.ts';
+import type { Clock, Fallback, ReleaseTarget, SideFile } from '../protocol/index.ts';
 import {
   decideInstall,
   directedTarget,
@@ -14,10 +14,10 @@ import {
 import type { TrustResult } from '../trust/index.ts';
 import type { Context } from './context.ts';
 import type { Job, StagedImage } from './state.ts';
-import { readUpTo } from './read-up-to.ts';
+import { readChunks, readUpTo } from './read-up-to.ts';
 
-/** Slowest rate of a download, in bytes per second: below it, a stalled connection is given up. */
-const MINIMUM_RATE = 1024;
+/** The service itself, beside the mirrors, which go by their number. */
+const SERVICE = 'service';
 
 /** May this charger take what `job` names, by what is trusted now? @throws Refusal */
 export function admit(context: Context, trust: TrustResult, job: Job): ReleaseTarget {
@@ -49,13 +49,16 @@ export async function take(
   const intake = await context.installer.intake(image);
   if (!intake.whole) {
     await downloadImage({
-      paths: [servedAt(target)],
+      paths: [...context.mirrors.keys(), SERVICE].map((source) => `${source}:${servedAt(target)}`),
       sha256: target.sha256,
       length: target.length,
       files: intake.files,
       file: intake.file,
-      fetch: (path, { range, signal }) =>
-        context.transport.get(path, { headers: rangeHeaders(range), signal }),
+      fetch: (path, { range, signal }) => {
+        const [source = '', ...rest] = path.split(':');
+        const from = context.mirrors[Number(source)] ?? context.transport;
+        return from.get(rest.join(':'), { headers: rangeHeaders(range), signal });
+      },
       clock: context.wall,
       minimumRate: MINIMUM_RATE,
       ...(signal ? { signal } : {}),
@@ -134,22 +137,26 @@ async function fetchSideFile(
   if (file.length > limit) return undefined;
   const answer = await context.transport.get(servedAt(file), signal ? { signal } : {});
   const found = answer.status === 200;
-  const bytes = found ? await readExactly(answer.body, file.length) : undefined;
-  if (!found) await readUpTo(answer.body, 0);
+  const bytes = found ? await readExactly(answer.body, file.length, context.wall) : undefined;
+  if (!found) await readUpTo(answer.body, 0, context.wall);
   if (answer.status >= 500) throw new Refusal('DOWNLOAD_FAILED', `${file.path}: status ${answer.status}`);
   if (bytes === undefined) return undefined;
   return createHash('sha256').update(bytes).digest('hex') === file.sha256 ? bytes : undefined;
 }
 
 /** @returns undefined where there is more or less. */
-async function readExactly(body: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array | undefined> {
+async function readExactly(
+  body: AsyncIterable<Uint8Array>,
+  length: number,
+  clock: Clock,
+): Promise<Uint8Array | undefined> {
   const bytes = new Uint8Array(length);
   let filled = 0;
-  for await (const chunk of body) {
-    if (chunk.length > length - filled) return undefined;
-    bytes.set(chunk, filled);
+  await readChunks(body, clock, (chunk) => {
+    if (chunk.length <= length - filled) bytes.set(chunk, filled);
     filled += chunk.length;
-  }
+    return filled <= length;
+  });
   return filled === length ? bytes : undefined;
 }
 

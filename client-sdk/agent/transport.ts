@@ -1,5 +1,6 @@
 /** How the agent reaches the service: two calls and a read. `https.ts` is the real one. */
 import { Refusal } from '../protocol/index.ts';
+import type { TlsTime } from './tls.ts';
 import type { CheckIn, CheckInAnswer, Confirm, ConfirmAnswer } from '../protocol/index.ts';
 
 /** An answer whose body is read as it arrives. Reading it to the end, or leaving the loop, frees the connection. */
@@ -22,6 +23,8 @@ export interface Transport {
     path: string,
     options?: { headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<StreamedAnswer>;
+  /** Told by the agent when it starts: the time by which TLS is judged, where it is not the machine's. See `tls.ts` */
+  judgeTimeBy?(time: TlsTime): void;
   close(): void;
 }
 

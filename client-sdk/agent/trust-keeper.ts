@@ -1,6 +1,7 @@
 /** What the charger trusts at the moment, refreshed when the service names a timestamp that was not seen yet. */
 import { Refusal } from '../protocol/index.ts';
-import type { CheckInAnswer } from '../protocol/index.ts';
+import type { CheckInAnswer, Clock } from '../protocol/index.ts';
+import { systemClock } from './clock.ts';
 import { refreshTrust } from '../trust/index.ts';
 import type { Files, MetadataFetch, TrustResult } from '../trust/index.ts';
 import { readUpTo } from './read-up-to.ts';
@@ -14,9 +15,14 @@ export class TrustKeeper {
   readonly #provisioning: { root: Uint8Array; product: string };
   #result: TrustResult | undefined;
 
-  constructor(files: Files, transport: Transport, provisioning: { root: Uint8Array; product: string }) {
+  constructor(
+    files: Files,
+    transport: Transport,
+    provisioning: { root: Uint8Array; product: string },
+    wall: Clock = systemClock,
+  ) {
     this.#files = files;
-    this.#fetch = metadataFetch(transport);
+    this.#fetch = metadataFetch(transport, wall);
     this.#provisioning = provisioning;
   }
 
@@ -89,10 +95,10 @@ export function recallTrust(input: {
 }
 
 /** TUF files over the service's connection. */
-export function metadataFetch(transport: Transport): MetadataFetch {
+export function metadataFetch(transport: Transport, wall: Clock = systemClock): MetadataFetch {
   return async (path, maxBytes) => {
     const answer = await transport.get(`/tuf/${path}`);
-    const bytes = await readUpTo(answer.body, answer.status === 200 ? maxBytes + 1 : 0);
+    const bytes = await readUpTo(answer.body, answer.status === 200 ? maxBytes + 1 : 0, wall);
     if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw new Refusal('SERVICE_UNREACHABLE', `${path}: status ${answer.status}`);
     return bytes;

@@ -7,6 +7,10 @@ import { atMinimumRate, untilAborted } from './rate.ts';
 import { etagOf, meaningOf, type DownloadResponse } from './response.ts';
 
 export type { DownloadResponse } from './response.ts';
+export { atMinimumRate, untilAborted } from './rate.ts';
+
+/** Slowest rate of anything that is fetched, in bytes per second: below it, a stalled connection is given up. */
+export const MINIMUM_RATE = 1024;
 
 /**
  * GET of a path. `range.from` becomes `Range: bytes=<from>-` and `range.ifRange` becomes `If-Range`; without a range neither is sent.
@@ -66,11 +70,23 @@ async function fetchFrom(path: string, options: DownloadOptions): Promise<void> 
   const handle = await options.files.open(options.file);
   try {
     const image = await PartialImage.resume(handle, options);
-    if (handle.size < options.length) await receive(path, image, options);
-    await image.finish();
+    const begunBefore = handle.size > 0;
+    try {
+      await complete(path, image, options);
+    } catch (error) {
+      const wrong = error instanceof Refusal && error.code === 'IMAGE_DIGEST';
+      if (!wrong || !begunBefore) throw error;
+      // The beginning may be another source's fault: this one gets its chance with an empty file.
+      await complete(path, image, options);
+    }
   } finally {
     await handle.close();
   }
+}
+
+async function complete(path: string, image: PartialImage, options: DownloadOptions): Promise<void> {
+  if (image.size < options.length) await receive(path, image, options);
+  await image.finish();
 }
 
 async function receive(path: string, image: PartialImage, options: DownloadOptions): Promise<void> {
@@ -90,6 +106,7 @@ async function receive(path: string, image: PartialImage, options: DownloadOptio
 }
 
 async function ask(path: string, image: PartialImage, options: DownloadOptions, signal: AbortSignal) {
+  image.comesFrom(path);
   const response = await breakable(options.fetch(path, { range: image.range, signal }), signal);
   const etag = etagOf(response);
   // The service's file ends before ours, or is another one: nothing here can be gone on from.

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Refusal } from '../protocol/index.ts';
 import type { AppendFile, Files } from '../trust/files.ts';
-import { restore, writeCheckpoint } from './checkpoint.ts';
+import { restore, writeCheckpoint, type Checkpoint } from './checkpoint.ts';
 
 export interface Image {
   sha256: string;
@@ -18,22 +18,35 @@ const CHECKPOINT_BYTES = 4 * 1024 * 1024;
 /** The bytes of one image that are there, with their hash. */
 export class PartialImage {
   etag: string | undefined;
+  #source: string | undefined;
   #vouchedFor: number;
   #hash: Hash;
   readonly #handle: AppendFile;
   readonly #options: Image;
 
-  private constructor(handle: AppendFile, options: Image, hash: Hash, etag: string | undefined) {
+  private constructor(
+    handle: AppendFile,
+    options: Image,
+    hash: Hash,
+    kept: Pick<Checkpoint, 'etag' | 'source'>,
+  ) {
     this.#handle = handle;
     this.#options = options;
     this.#hash = hash;
-    this.etag = etag;
+    this.etag = kept.etag;
+    this.#source = kept.source;
     this.#vouchedFor = handle.size;
   }
 
   static async resume(handle: AppendFile, options: Image): Promise<PartialImage> {
-    const { hash, etag } = await restore(options.files, options.file, handle, options.sha256);
-    return new PartialImage(handle, options, hash, etag);
+    const { hash, kept } = await restore(options.files, options.file, handle, options.sha256);
+    return new PartialImage(handle, options, hash, kept);
+  }
+
+  /** A validator is its source's own: another one would begin anew for it. What the bytes are worth, the digest says. */
+  comesFrom(source: string): void {
+    if (this.#source !== source) this.etag = undefined;
+    this.#source = source;
   }
 
   get size(): number {
@@ -67,7 +80,9 @@ export class PartialImage {
     await this.#handle.sync();
     const prefix = this.#hash.copy().digest('hex');
     const size = this.size;
-    await writeCheckpoint(files, file, { image, size, prefix, ...(this.etag ? { etag: this.etag } : {}) });
+    const source = this.#source === undefined ? {} : { source: this.#source };
+    const etag = this.etag === undefined ? {} : { etag: this.etag };
+    await writeCheckpoint(files, file, { image, size, prefix, ...etag, ...source });
     this.#vouchedFor = size;
   }
 

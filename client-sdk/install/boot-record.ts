@@ -129,14 +129,17 @@ function isBootRecord(value: unknown): value is BootRecord {
   );
 }
 
+/** A pattern would call whatever `toString` a value has. */
+const isText = (value: unknown, pattern: RegExp): boolean => typeof value === 'string' && pattern.test(value);
+
 const isSlot = (value: unknown): value is SlotName => value === 'a' || value === 'b';
 
 function isRecord(value: SlotRecord | null | undefined): boolean {
   if (value === null) return true;
   return (
     value !== undefined &&
-    (value.sha256 === null || SHA256.test(value.sha256)) &&
-    VERSION.test(value.version) &&
+    (value.sha256 === null || isText(value.sha256, SHA256)) &&
+    isText(value.version, VERSION) &&
     Number.isSafeInteger(value.securityVersion) &&
     typeof value.whole === 'boolean' &&
     typeof value.bootable === 'boolean' &&

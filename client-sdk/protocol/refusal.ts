@@ -58,7 +58,7 @@ export const REFUSALS = {
   IMAGE_DIGEST: 'The bytes fetched are not the image that was signed.',
   IMAGE_LENGTH: 'The image is longer or shorter than signed.',
   DOWNLOAD_FAILED: 'The image could not be fetched. It is tried again, from where it stopped.',
-  DOWNLOAD_TOO_SLOW: 'The image arrives below the minimum rate.',
+  DOWNLOAD_TOO_SLOW: 'What is fetched arrives below the minimum rate. It is tried again.',
   // Installing
   INSTALL_FAILED: 'The installer refused or failed.',
   HEALTH_FAILED: 'The new image did not prove itself healthy in time; the charger went back.',

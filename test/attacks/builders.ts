@@ -206,7 +206,7 @@ export const BUILDERS: Attack[] = [
       ],
       [
         'statement type',
-        (target, key) => keyBundle(key, { ...statement(target), _type: 'https://in-toto.io/Statement/v0.1' }),
+        (target, key) => keyBundle(key, { ...statement(target), _type: 'https://in-toto.io/Statement/v9' }),
       ],
       [
         'subject',

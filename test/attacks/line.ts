@@ -20,11 +20,15 @@ export interface Certificates {
   charger: ClientIdentity;
 }
 
-/** One authority for all lines: its keys are the slow part. */
-export async function certificates(life?: { from: number; to: number }): Promise<Certificates> {
-  const ca = await authority(life ?? { from: Date.now() - 5 * YEAR, to: Date.now() + 5 * YEAR });
-  const name = new SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }]);
-  const server = await ca.issue('CN=localhost', undefined, [name]);
+/** @param life of the service's certificate; the authority and the charger's own live for years. */
+export async function certificates(
+  life?: { from: number; to: number },
+  dns = 'localhost',
+): Promise<Certificates> {
+  const ca = await authority({ from: Date.now() - 9 * YEAR, to: Date.now() + 5 * YEAR });
+  const name = new SubjectAlternativeNameExtension([{ type: 'dns', value: dns }]);
+  const lives = life && { notBefore: new Date(life.from), notAfter: new Date(life.to) };
+  const server = await ca.issue('CN=localhost', undefined, [name], lives);
   const charger = await ca.issue('CN=C-0001, O=acme', undefined, []);
   return { ca: ca.pem, server, charger: { certificate: charger.pem, key: charger.key } };
 }

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import {
   Agent,
   httpsTransport,
+  imageMirror,
+  type ImageSource,
   systemClock,
   type HttpsTransport,
   type Pass,
@@ -48,19 +50,25 @@ export class Scene {
   /** Of its network: bytes arrive in its time. */
   wall: Clock = systemClock;
   readonly service: TestService;
-  readonly line: Line;
+  line: Line;
   readonly folder: string;
   readonly files: Files;
   charging = false;
   healthy = true;
+  /** URLs of mirrors. */
   mirrors: string[] = [];
+  /** ms that the charger waits for an answer. */
+  timeout = 30_000;
+  /** Check-ins after the play. */
+  patience = ENOUGH;
+  #sources: ImageSource[] = [];
   /** Codes of all refusals, in order, each once. */
   codes: string[] = [];
   /** Digests that may be bootable here. */
   readonly allowed = new Set<string>();
   /** Runs between `install` and `activate`, `download` and `install`: a hand on the disk. */
   readonly hands: { beforeInstall?: () => Promise<void>; beforeActivate?: () => Promise<void> } = {};
-  readonly #held: Certificates;
+  #held: Certificates;
   #agent: Agent | undefined;
   #transport: HttpsTransport | undefined;
   #before: string | undefined;
@@ -97,8 +105,21 @@ export class Scene {
     this.#clean.push(clean);
   }
 
+  /** The service, or whoever plays it, shows other certificates from now on. */
+  async show(server: Certificates['server']): Promise<void> {
+    this.restart();
+    await this.line.close();
+    this.line = await Line.open(this.service, { ...this.#held, server });
+  }
+
+  /** Another authority is the one that the charger was provisioned with. */
+  async provisionWith(held: Certificates): Promise<void> {
+    this.#held = held;
+    await this.show(held.server);
+  }
+
   async close(): Promise<void> {
-    this.#transport?.close();
+    this.restart();
     for (const clean of this.#clean) await clean();
     await this.line.close();
     await rm(this.folder, { recursive: true, force: true });
@@ -185,6 +206,7 @@ export class Scene {
   /** Ends the charger's process; the next pass starts another from the disk. */
   restart(): void {
     this.#agent = undefined;
+    for (const source of this.#sources) source.close();
     this.#transport?.close();
     this.#transport = undefined;
   }
@@ -203,7 +225,7 @@ export class Scene {
   }
 
   /** Until the service has heard how it ended, or nothing can be expected any more. */
-  async settle(passes = ENOUGH): Promise<void> {
+  async settle(passes = this.patience): Promise<void> {
     for (let i = 0; i < passes; i++) {
       const pass = await this.pass();
       if (ENDED.has(pass.job?.progress ?? '') && !pass.news) return;
@@ -223,7 +245,9 @@ export class Scene {
       service: this.line.origin,
       ca: this.#held.ca,
       client: this.#held.charger,
+      timeout: this.timeout,
     });
+    this.#sources = this.mirrors.map((url) => imageMirror({ url }));
     return new Agent({
       identity: identityOf(service),
       files: this.files,
@@ -235,6 +259,7 @@ export class Scene {
         collect: () => ({ exposure: {}, events: [] }),
       },
       transport: this.#transport,
+      mirrors: this.#sources,
       clock: this.device,
       wall: this.wall,
     });

@@ -3,9 +3,12 @@ import type { Attack } from './attack.ts';
 import { BUILDERS } from './builders.ts';
 import { CHARGER } from './charger-side.ts';
 import { DIRECTIVES } from './directives.ts';
+import { LINE } from './line-attacks.ts';
 import { METADATA } from './metadata.ts';
 import { RELEASES } from './releases.ts';
+import { MIRRORS } from './mirrors.ts';
 import { THEFTS } from './thefts.ts';
+import { TLS } from './tls-attacks.ts';
 
 export const CHAPTERS: { title: string; attacks: Attack[] }[] = [
   { title: 'Metadata', attacks: METADATA },
@@ -13,11 +16,14 @@ export const CHAPTERS: { title: string; attacks: Attack[] }[] = [
   { title: 'Releases', attacks: RELEASES },
   { title: 'Builders', attacks: BUILDERS },
   { title: 'Directives', attacks: DIRECTIVES },
+  { title: 'The line', attacks: LINE },
+  { title: 'Mirrors', attacks: MIRRORS },
+  { title: 'TLS', attacks: TLS },
   { title: 'The charger itself', attacks: CHARGER },
 ];
 
 /** Plays at one time: most of a play is waiting for the disk and for loopback. */
-const AT_ONCE = 4;
+const AT_ONCE = 8;
 
 /** Tries them all, a few at a time; `tell` hears of each in the order in which they end. */
 export async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {

@@ -20,6 +20,8 @@ const CHAPTERS = [
   'the signed way back',
 ];
 
+const PASSES_ON_FULL_DISK = 3;
+
 let life: ChargerLife;
 let chapters: Chapter[];
 
@@ -48,6 +50,10 @@ describe.each(CHAPTERS.map((name, number) => ({ name, number })))('$name', ({ nu
 
   it('survives the end of its process at every change', async () => {
     await atEveryChange(async (changes) => (await interrupted(chapter(), changes, 'kept')) !== 'through');
+  });
+
+  it('survives a disk that is full from any change on, until there is space again', async () => {
+    await atEveryChange((changes) => onFullDisk(chapter(), changes));
   });
 
   const chapter = (): Chapter => chapters[number]!;
@@ -87,6 +93,32 @@ async function interrupted(
   const fallsBefore = (await stateOn(chapter.disk)).fellBackFrom.length;
   expect(falls - fallsBefore, 'only what booted falls back').toBeLessThanOrEqual(boots.trials);
   return unsynced ? 'unsynced' : 'synced';
+}
+
+/** @returns whether the disk was full before the chapter ended. */
+async function onFullDisk(chapter: Chapter, changes: number): Promise<boolean> {
+  const { charger, files } = await life.open(chapter);
+  const boots = countTrials(charger, files);
+  files.spaceLeft = changes;
+  let full = 0;
+  for (let pass = 0; pass < PASSES_ON_FULL_DISK; pass++) {
+    try {
+      await charger.settle();
+    } catch (error) {
+      expect(error, 'what it throws is the disk’s own').toMatchObject({ code: 'ENOSPC' });
+      full += 1;
+    }
+    await holds(files, chapter);
+  }
+  if (full === 0) return false;
+  // The boot loader has its own place for its record.
+  files.spaceLeft = Infinity;
+  charger.kill();
+  await boots.boot();
+  await holds(files, chapter);
+  await endsAsItShould(charger, chapter);
+  await holds(files, chapter);
+  return true;
 }
 
 /** Counts the boots into an image on trial. */

@@ -25,8 +25,8 @@ describe('what the README shows', () => {
     const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;
     };
-    const named = [...readme.matchAll(/npm (?:run )?(demo|test)\b/g)].map(([, name = '']) => name);
-    expect(new Set(named)).toEqual(new Set(['demo', 'test']));
+    const named = [...readme.matchAll(/npm (?:run )?(demo|test|attacks|fuzz)\b/g)].map(([, name = '']) => name);
+    expect(new Set(named)).toEqual(new Set(['demo', 'test', 'attacks', 'fuzz']));
     for (const name of named) expect(scripts).toHaveProperty(name);
   });
 

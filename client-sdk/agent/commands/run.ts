@@ -4,6 +4,7 @@ import { diskFiles } from '../../trust/index.ts';
 import { Agent } from '../agent.ts';
 import { commandHost } from '../command-host.ts';
 import type { AgentNews } from '../context.ts';
+import { imageMirror } from '../mirror.ts';
 import { identityOf, installerOf, transportOf } from '../open.ts';
 import { clockOf, provisioningOf, report } from './context.ts';
 import type { CommandContext, Result, SharedOptions } from './context.ts';
@@ -33,12 +34,14 @@ async function run(context: CommandContext, options: RunOptions): Promise<Result
   if (!provisioning.host) throw new Refusal('NOT_PROVISIONED', '/host must name the commands of the charger');
   const json = context.json || options.json === true;
   const transport = await transportOf(provisioning);
+  const mirrors = provisioning.mirrors.map((url) => imageMirror({ url }));
   const agent = new Agent({
     identity: await identityOf(provisioning),
     files: diskFiles(provisioning.state),
     installer: await installerOf(provisioning.installer, provisioning.factory),
     host: commandHost(provisioning.host, provisioning.installer),
     transport,
+    mirrors,
     clock: clockOf(context),
     onEvent: (news) => context.out(json ? JSON.stringify(asJson(news)) : asLine(news)),
   });
@@ -56,6 +59,7 @@ async function run(context: CommandContext, options: RunOptions): Promise<Result
     await agent.run(untilStopped());
     return { json: { stopped: true }, lines: ['stopped'] };
   } finally {
+    for (const mirror of mirrors) mirror.close();
     transport.close();
   }
 }

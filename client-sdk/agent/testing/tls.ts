@@ -109,6 +109,7 @@ export async function authority({ from = Date.now() - DAY, to = Date.now() + DAY
       subject: string,
       publicKey: Pkcs10CertificateRequest['publicKey'] | undefined,
       extensions: SubjectAlternativeNameExtension[],
+      lives = life,
     ) {
       const own = publicKey
         ? undefined
@@ -120,7 +121,7 @@ export async function authority({ from = Date.now() - DAY, to = Date.now() + DAY
         signingKey: keys.privateKey,
         signingAlgorithm: ALGORITHM,
         extensions,
-        ...life,
+        ...lives,
       });
       const der = own
         ? Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey))

@@ -16,6 +16,8 @@ export interface MemoryFiles extends Files {
   /** How many changes still succeed; the next one throws a `PowerCut`, and so does each after it. */
   changesLeft: number;
   changes: number;
+  /** How many changes fit; from then on the disk is full: what would put bytes on it throws ENOSPC, and what takes them away works. */
+  spaceLeft: number;
   /** Whether the medium lacks something that is in `contents`. */
   readonly unsynced: boolean;
   /** The power goes; it is back at once, and what the cut has left is in `contents`. */
@@ -31,6 +33,7 @@ export function memoryFiles(from: Iterable<readonly [string, Buffer]> = []): Mem
     contents,
     changesLeft: Infinity,
     changes: 0,
+    spaceLeft: Infinity,
     get unsynced() {
       return unsynced.size > 0;
     },
@@ -47,17 +50,17 @@ export function memoryFiles(from: Iterable<readonly [string, Buffer]> = []): Mem
       return found !== undefined && found.length <= maxBytes ? Buffer.from(found) : undefined;
     },
     async write(path, bytes) {
-      spend();
+      spend(true);
       contents.set(path, Buffer.from(bytes));
       unsynced.delete(path);
     },
     async remove(path) {
-      spend();
+      spend(false);
       contents.delete(path);
       unsynced.delete(path);
     },
     async rename(from, to) {
-      spend();
+      spend(false);
       contents.set(to, contents.get(from) ?? Buffer.alloc(0));
       contents.delete(from);
       const kept = unsynced.get(from);
@@ -74,22 +77,25 @@ export function memoryFiles(from: Iterable<readonly [string, Buffer]> = []): Mem
     },
     async open(path) {
       if (!contents.has(path)) {
-        spend();
+        spend(true);
         contents.set(path, Buffer.alloc(0));
       }
       return appendTo(path);
     },
   };
 
-  function spend(): void {
+  function spend(grows: boolean): void {
     if (files.changesLeft-- <= 0) throw new PowerCut();
+    if (files.spaceLeft-- <= 0 && grows) {
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    }
     files.changes++;
   }
 
   function appendTo(path: string): AppendFile {
     const now = () => contents.get(path) ?? Buffer.alloc(0);
     const change = (bytes: Buffer): void => {
-      spend();
+      spend(bytes.length > now().length);
       if (!unsynced.has(path)) unsynced.set(path, now());
       contents.set(path, bytes);
     };
@@ -108,7 +114,7 @@ export function memoryFiles(from: Iterable<readonly [string, Buffer]> = []): Mem
       },
       async sync() {
         if (!unsynced.has(path)) return;
-        spend();
+        spend(false);
         unsynced.delete(path);
       },
       async close() {},
