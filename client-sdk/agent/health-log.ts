@@ -1,10 +1,59 @@
 /** Keeps the health buffer on disk (`health.json`) and fills it from the host. */
-import { SHA256 } from '../protocol/index.ts';
-import type { HealthReport } from '../protocol/index.ts';
+import { LIMITS, SHA256 } from '../protocol/index.ts';
+import { arrayOf, integer, nullable, object, parseJson, recordOf, ShapeError, text } from '../trust/shape.ts';
+import type { Reader } from '../trust/shape.ts';
+import type { HealthReport, Signal } from '../protocol/index.ts';
 import type { Files } from '../trust/index.ts';
 import type { Host } from './host.ts';
-import { acknowledged, closed, emptyBuffer, noted, opened, rfc3339, sending, sent } from './health-buffer.ts';
+import {
+  REPORTS_KEPT,
+  acknowledged,
+  closed,
+  emptyBuffer,
+  noted,
+  opened,
+  rfc3339,
+  sending,
+  sent,
+} from './health-buffer.ts';
 import type { HealthBuffer } from './health-buffer.ts';
+
+const digest = nullable(text(64, SHA256));
+/** The host's own words are not judged here: one odd event must not cost all the others. */
+const at: Reader<string> = (value, place) => {
+  const read = text(64)(value, place);
+  if (Number.isNaN(Date.parse(read))) throw new ShapeError(place, 'a time');
+  return read;
+};
+const signal = text(64) as Reader<Signal>;
+const amount: Reader<number> = (value, place) => {
+  if (!Number.isFinite(value)) throw new ShapeError(place, 'a number');
+  return value as number;
+};
+/** ms that a `Date` can hold. */
+const instant = integer(-8.64e15, 8.64e15);
+const event = object({ at, signal, code: text(1024) }, { severity: amount });
+const events = arrayOf(event, 4 * LIMITS.eventsPerReport);
+const unit = /^[A-Za-z]{1,64}$/;
+const report = object({
+  sequence: integer(0),
+  from: at,
+  to: at,
+  sha256: digest,
+  exposure: recordOf(unit, amount, 8),
+  events,
+});
+const readBuffer = object({
+  format: (value: unknown, place: string) => {
+    if (value !== 1) throw new ShapeError(place, '1');
+  },
+  from: nullable(instant),
+  sha256: digest,
+  sequence: integer(0),
+  sent: integer(0),
+  reports: arrayOf(report, 2 * REPORTS_KEPT),
+  own: events,
+});
 
 const FILE = 'health.json';
 /** Longest `health.json` that is read. */
@@ -107,17 +156,9 @@ export class HealthLog {
 function parse(bytes: Buffer | undefined): HealthBuffer | undefined {
   if (!bytes) return undefined;
   try {
-    const value = JSON.parse(bytes.toString('utf8')) as HealthBuffer | null;
-    const sound =
-      value?.format === 1 &&
-      (value.from === null || Number.isFinite(value.from)) &&
-      (value.sha256 === null || SHA256.test(value.sha256)) &&
-      Number.isSafeInteger(value.sequence) &&
-      Number.isSafeInteger(value.sent) &&
-      Array.isArray(value.reports) &&
-      Array.isArray(value.own);
+    const { format: _, ...value } = readBuffer(parseJson(bytes, FILE_BYTES), '');
     // What was sent before a restart is not written down, so everything may have been.
-    return sound && value ? { ...value, sent: value.sequence } : undefined;
+    return { ...value, format: 1, sent: value.sequence };
   } catch {
     return undefined;
   }

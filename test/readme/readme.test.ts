@@ -25,7 +25,9 @@ describe('what the README shows', () => {
     const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;
     };
-    const named = [...readme.matchAll(/npm (?:run )?(demo|test|attacks|fuzz)\b/g)].map(([, name = '']) => name);
+    const named = [...readme.matchAll(/npm (?:run )?(demo|test|attacks|fuzz)\b/g)].map(
+      ([, name = '']) => name,
+    );
     expect(new Set(named)).toEqual(new Set(['demo', 'test', 'attacks', 'fuzz']));
     for (const name of named) expect(scripts).toHaveProperty(name);
   });
