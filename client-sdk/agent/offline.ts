@@ -8,6 +8,7 @@ import type { TrustResult } from '../trust/index.ts';
 import type { Identity } from './context.ts';
 import { freshState, readState } from './memory.ts';
 import { recallTrust } from './trust-keeper.ts';
+import { waysDown } from './ways-down.ts';
 
 export interface TrustAge {
   /** RFC 3339: the last signed time that the charger kept; what it trusts is at least as old as that. */
@@ -51,8 +52,9 @@ export async function verifyOffline(input: {
     throw new Refusal('TARGET_UNKNOWN', `${sha256} is not listed for ${identity.product}`);
   const target = trust.set.productTarget(identity.product, path);
   const { product, hardware } = identity;
-  const state =
+  const kept =
     (await readState(diskFiles(stateFolder))) ?? freshState(identity.factory, identity.securityFloor);
+  const state = { ...kept, fallbackOfInstalled: waysDown(kept, trust) };
   decideInstall({ target, charger: { product, hardware }, state, policy: trust.policy, now: floor });
   const { signer } = verifyRelease({
     target,

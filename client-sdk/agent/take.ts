@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { downloadImage, MINIMUM_RATE } from '../download/index.ts';
 import { consistentTargetPath, Refusal } from '../protocol/index.ts';
-import type { Clock, Fallback, ReleaseTarget, SideFile } from '../protocol/index.ts';
+import type { Clock, ReleaseTarget, SideFile } from '../protocol/index.ts';
 import {
   decideInstall,
   directedTarget,
@@ -14,6 +14,7 @@ import {
 import type { TrustResult } from '../trust/index.ts';
 import type { Context } from './context.ts';
 import type { Job, StagedImage } from './state.ts';
+import { waysDown } from './ways-down.ts';
 import { readChunks, readUpTo } from './read-up-to.ts';
 
 /** The service itself, beside the mirrors, which go by their number. */
@@ -27,7 +28,7 @@ export function admit(context: Context, trust: TrustResult, job: Job): ReleaseTa
   decideInstall({
     target,
     charger: { product: identity.product, hardware: identity.hardware },
-    state: { committed, floor, fellBackFrom, fallbackOfInstalled: waysDown(context, trust) },
+    state: { committed, floor, fellBackFrom, fallbackOfInstalled: waysDown(memory.state, trust) },
     policy: trust.policy,
     now: context.time.now(),
   });
@@ -66,15 +67,6 @@ export async function take(
   }
   await context.installer.install(image);
   return { ...image, ...forTheCommit(trust, product, target) };
-}
-
-/** Signed fallbacks of the committed image: the current role's entry, else the persisted one. */
-function waysDown({ memory }: Context, trust: TrustResult): Fallback[] {
-  const { committed, fallbackOfInstalled } = memory.state;
-  for (const listed of trust.productTargets.targets.values()) {
-    if (listed.sha256 === committed.sha256) return parseCustom(listed.custom).fallback;
-  }
-  return fallbackOfInstalled;
 }
 
 function forTheCommit(

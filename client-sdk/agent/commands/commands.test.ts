@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { consistentTargetPath } from '../../protocol/index.ts';
-import type { ReleaseTarget } from '../../protocol/index.ts';
+import type { ReleaseTarget, TargetCustom } from '../../protocol/index.ts';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { someImage } from '../testing/charger.ts';
 import { TestService, testClock } from '../testing/service.ts';
@@ -135,6 +135,24 @@ it('refuses a file with the code of the rule that says no', async () => {
     error: { code: 'TARGET_UNKNOWN' },
   });
   expect((await charger('verify', '--image', 'other.bin', ...bundle)).code).toBe(1);
+});
+
+it('goes down offline along the list that the newest role has, as an update would', async () => {
+  await charger('enrol', '--token', TOKEN);
+  const older = someImage();
+  const target = service.publish(older, { version: '1.1.0' });
+  const { path, sha256 } = target;
+  const way = { path, sha256, expires: '2027-01-01T00:00:00Z', auto: true };
+  const newer = service.publish(someImage(), { version: '1.2.0', fallback: [way] });
+  service.wanted = { assignment: 'a', target: newer };
+  for (let i = 0; i < 3; i++) await charger('run', '--once');
+  await writeFile(join(folder, 'fw.bin'), older);
+  await writeFile(join(folder, 'fw.bin.sigstore.json'), bundleOf(target));
+  expect(await json('verify', '--image', 'fw.bin')).toMatchObject({ ok: true, version: '1.1.0' });
+  (service.repository.productTargets[newer.path]!.custom as TargetCustom).fallback = [];
+  service.repository.bump('product');
+  await charger('run', '--once');
+  expect(await json('verify', '--image', 'fw.bin')).toMatchObject({ error: { code: 'DOWNGRADE_UNSIGNED' } });
 });
 
 it('exits with 3 when the service does not answer', async () => {
