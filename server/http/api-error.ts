@@ -65,7 +65,7 @@ export const API_ERRORS = {
   REPOSITORY_BEHIND: {
     status: 503,
     advice:
-      'The service was restored from a backup that is older than what chargers trust. Come again after Retry-After; people publish what is missing with "tidegate publish".',
+      'The service was restored from a backup that is older than what chargers trust. Wait as long as Retry-After says; people publish what is missing with "tidegate publish".',
   },
   // Operators' requests
   ALREADY_EXISTS: {
