@@ -132,6 +132,31 @@ describe('the HTTPS transport', () => {
     await expect(client.confirm(question)).rejects.toMatchObject({ code: 'SERVICE_UNREACHABLE' });
   });
 
+  it('comes back, again and again, after its connection was closed', async () => {
+    const client = await enrolled();
+    tls.intercept = (_request, response) => {
+      response.setHeader('connection', 'close');
+      return false;
+    };
+    const before = tls.connections;
+    for (let i = 0; i < 4; i++) {
+      const { status, body } = await client.get('/tuf/metadata/timestamp.json');
+      for await (const _ of body);
+      expect(status).toBe(200);
+    }
+    expect(tls.connections - before).toBe(4);
+  });
+
+  it('takes no other protocol for an answer, and does not wait for more', async () => {
+    const client = await enrolled();
+    tls.intercept = (_request, { socket }) => {
+      socket?.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+      return true;
+    };
+    await expect(client.confirm(question)).rejects.toMatchObject({ code: 'SERVICE_UNREACHABLE' });
+    await expect(client.get('/tuf/x')).rejects.toMatchObject({ code: 'SERVICE_UNREACHABLE' });
+  });
+
   it('gives up on a service that says nothing', async () => {
     const anonymous = httpsTransport({ service: tls.origin, ca: tls.ca, timeout: 100 });
     tls.intercept = () => true;

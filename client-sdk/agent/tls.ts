@@ -30,7 +30,8 @@ export class TimedAgent extends Agent {
 
   /** @param options.ca PEM; no other CA counts. @param options.timeout ms for a handshake. */
   constructor(options: AgentOptions & { ca: string; timeout: number }) {
-    super(options);
+    // A resumed session shows no certificate, and one that cannot be judged again by today's time is not taken.
+    super({ ...options, maxCachedSessions: 0 });
     this.#anchors = anchorsIn(options.ca);
     this.#patience = options.timeout;
   }

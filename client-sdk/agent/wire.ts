@@ -41,10 +41,13 @@ export function send({ base, agent, timeout }: Wire, asked: WireRequest): Promis
       clearTimeout(deadline);
       resolve(response);
     });
-    message.on('error', (error) => {
+    const fail = (error: Error): void => {
       clearTimeout(deadline);
       reject(new Refusal('SERVICE_UNREACHABLE', `${method} ${path}: ${error.message}`, { cause: error }));
-    });
+    };
+    message.on('error', fail);
+    // 101 ends in neither an answer nor an error: Node closes the connection and says no more.
+    message.on('close', () => fail(new Error('the connection was closed without an answer')));
     message.end(body);
   });
 }
