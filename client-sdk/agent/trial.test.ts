@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { bootSelect } from '../install/index.ts';
 import type { MemoryFiles } from '../trust/testing/memory-files.ts';
+import { NOW } from '../trust/testing/repository.ts';
 import { testBench } from './testing/bench.ts';
+import { someImage } from './testing/charger.ts';
 import type { TestBench } from './testing/bench.ts';
 import type { TestCharger } from './testing/charger.ts';
 import type { TestService } from './testing/service.ts';
@@ -89,6 +91,44 @@ describe('a trial boot', () => {
     }
     if (service.wanted) service.wanted = { ...service.wanted, assignment: 'three' };
     expect((await charger.settle()).job).toMatchObject({ progress: 'FAILED', code: 'REPEATEDLY_FAILED' });
+  });
+
+  const wrongTimes: Record<string, () => Promise<unknown>> = {
+    'by a clock that woke in 2106': async () => {
+      charger.kill();
+      wake(Date.parse('2106-02-07T06:28:15Z'));
+    },
+    'by a time that a stolen director signed': async () => {
+      service.tamper.directive = (directive) => {
+        directive.issuedAt = '2106-02-07T06:28:15Z';
+        directive.expires = '2106-02-07T07:00:00Z';
+      };
+      await charger.agent.checkInOnce();
+    },
+  };
+  const wake = (now: number): void => void ((service.clock as { time?: number }).time = now);
+
+  it.each(Object.entries(wrongTimes))('that is committed %s closes no way down', async (_what, goWrong) => {
+    const { path, sha256 } = service.publish(someImage(), { version: '1.1.0', securityVersion: 1 });
+    const way = { path, sha256, expires: '2027-06-01T00:00:00Z', auto: true };
+    bench.want('1.2.0', { securityVersion: 3, fallback: [way] });
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'VERIFYING');
+    await goWrong();
+    charger.isHealthy = true;
+    charger.online = false;
+    expect((await charger.agent.checkInOnce()).job?.progress).toBe('HEALTHY');
+    expect((await charger.agent.state()).floor).toBe(1);
+  });
+
+  it.each(Object.entries(wrongTimes))('that fell back %s is forgiven in time', async (_what, goWrong) => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'VERIFYING');
+    await goWrong();
+    await charger.passes((pass) => pass.job?.progress === 'ROLLED_BACK');
+    const [fall] = (await charger.agent.state()).fellBackFrom;
+    expect(fall?.at).toBeLessThan(NOW + 100 * 24 * 60 * 60 * 1000);
   });
 
   it('that nobody remembers proves nothing', async () => {

@@ -4,7 +4,7 @@
  */
 import type { RefusalCode } from '../protocol/index.ts';
 import type { InstallerStatus } from '../install/index.ts';
-import { floorAfterCommit } from '../trust/index.ts';
+import { floorAfterCommit, MAX_FLOOR_STEP_MS } from '../trust/index.ts';
 import type { Context } from './context.ts';
 import type { Job } from './state.ts';
 
@@ -97,7 +97,8 @@ async function commit(context: Context, job: Job): Promise<void> {
     committed: image,
     securityVersionOf: (way) => image.fallbackSecurityVersions[way.sha256],
     cap: image.cap,
-    now: time.now(),
+    // A time that is certainly past: a clock that woke in 2106, or one wrong signed time, would close every way down for ever.
+    now: time.floor,
   });
   // Unbootable first, then the floor: a power cut in between must not leave a bootable slot below the floor. Invariant 3.
   const { inactive } = await installer.status();
@@ -145,7 +146,9 @@ export async function reboot(context: Context): Promise<void> {
 
 async function fellBack(context: Context, code: RefusalCode, detail: string): Promise<void> {
   context.rebootAskedAt = undefined;
-  await context.memory.apply({ type: 'fellBack', at: context.time.now(), code, detail });
+  // By a clock that woke in 2106 it would count until then.
+  const at = Math.min(context.time.now(), context.time.floor + MAX_FLOOR_STEP_MS);
+  await context.memory.apply({ type: 'fellBack', at, code, detail });
 }
 
 function isBooting({ rebootAskedAt, clock }: Context): boolean {

@@ -27,4 +27,4 @@ export { decideInstall, floorAfterCommit } from './install-rules.ts';
 export type { CommitQuestion, InstallQuestion, InstallState } from './install-rules.ts';
 
 // Time and state
-export { raiseTimeFloor, readTimeFloor, trustedNow, writeTimeFloor } from './time.ts';
+export { MAX_FLOOR_STEP_MS, raiseTimeFloor, readTimeFloor, trustedNow, writeTimeFloor } from './time.ts';
