@@ -76,6 +76,14 @@ describe('the health buffer', () => {
     expect(bins(1, buffer).reports.at(-1)?.sequence).toBe(94);
   });
 
+  it('is not led to the end of all numbers', () => {
+    const before = bins(3);
+    for (const end of [2 ** 31 + 1, Number.MAX_SAFE_INTEGER - 3, Number.MAX_SAFE_INTEGER]) {
+      expect(acknowledged(before, end)).toEqual(before);
+    }
+    expect(acknowledged(before, 2 ** 31).sequence).toBe(2 ** 31 + 3);
+  });
+
   it('splits a bin with too many events, and counts its exposure once', () => {
     const events = Array.from({ length: LIMITS.eventsPerReport * 2 + 1 }, (_, i) => event(i));
     const buffer = closed(opened(emptyBuffer(), 0, null), 1000, { exposure: { attempts: 7 }, events });

@@ -24,6 +24,8 @@ export interface HealthBuffer {
 
 /** Reports kept at most. */
 export const REPORTS_KEPT = 256;
+/** A report an hour reaches it in 245,000 years; the service takes what follows as well. */
+const FURTHEST_LEAP = 2 ** 31;
 /** Bytes of reports in one check-in, so that its body stays below `LIMITS.checkInBody` with all the rest. */
 const REPORT_BYTES = 48 * 1024;
 
@@ -96,9 +98,11 @@ export function sent(buffer: HealthBuffer, sequence: number): HealthBuffer {
 
 /**
  * Forgets what the service has committed. A number above all of ours means that this charger lost its state: the service ignored what
- * came with low numbers since, so those reports get new ones.
+ * came with low numbers since, so those reports get new ones. Not at the end of all numbers: nothing signs this one, and a stolen service
+ * would keep every later report from being counted.
  */
 export function acknowledged(buffer: HealthBuffer, sequence: number): HealthBuffer {
+  if (sequence > buffer.sequence && sequence > FURTHEST_LEAP) return buffer;
   if (sequence > buffer.sequence) {
     const reports = buffer.reports.map((report, i) => ({ ...report, sequence: sequence + i + 1 }));
     return { ...buffer, reports, sequence: sequence + reports.length, sent: sequence };
@@ -136,4 +140,8 @@ function merged(older: HealthReport, newer: HealthReport): HealthReport {
 const shifted = (event: HealthEvent, shift: number): HealthEvent =>
   shift === 0 ? event : { ...event, at: rfc3339(Date.parse(event.at) + shift) };
 
-export const rfc3339 = (ms: number): string => new Date(ms).toISOString();
+/** The first and the last millisecond that RFC 3339 can say. */
+const [FIRST, LAST] = [Date.parse('0000-01-01T00:00:00.000Z'), Date.parse('9999-12-31T23:59:59.999Z')];
+
+/** A clock that was told a time at the end of all years must not make a report that no service can read: it would be in every check-in. */
+export const rfc3339 = (ms: number): string => new Date(Math.min(Math.max(ms, FIRST), LAST)).toISOString();

@@ -15,6 +15,8 @@ export const SERIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/;
 /** Site id, e.g. `berlin-depot`. */
 export const SITE = /^[a-z0-9][a-z0-9-]{0,63}$/;
+/** Id of an assignment. What a charger takes in a directive it says again in its check-ins, so both sides must know the same alphabet. */
+export const ASSIGNMENT = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 /** SHA-256, lower-case hex. */
 export const SHA256 = /^[0-9a-f]{64}$/;
 /** Semantic Versioning 2.0.0 without build metadata: two builds of one version are two versions. */

@@ -1,6 +1,7 @@
 /** Verifies what the service's director says to this charger. Design §3. */
 import { createPublicKey, timingSafeEqual, verify } from 'node:crypto';
 import {
+  ASSIGNMENT,
   DIRECTIVE_MAX_SECONDS,
   DIRECTIVE_PAYLOAD_TYPE,
   FILE_NAME,
@@ -52,7 +53,7 @@ const readDirective = object(
     action: oneOf('none', 'install', 'activate', 'withdraw'),
   },
   {
-    assignment: text(128, /^[A-Za-z0-9][A-Za-z0-9._:-]*$/),
+    assignment: text(128, ASSIGNMENT),
     target,
     purpose: oneOf('rollout', 'rollback'),
     reason: text(500),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import {
+  ASSIGNMENT,
   type AssignmentProgress,
   type CheckIn,
   type Confirm,
@@ -30,7 +31,8 @@ const PROGRESS = [
 
 /** 16 bytes in base64url. */
 const nonce = z.string().regex(/^[A-Za-z0-9_-]{22}$/);
-const assignment = z.string().regex(/^[A-Za-z0-9-]{1,64}(\.back)?$/);
+/** Also one that is not ours: a charger that took it from a stolen director must be able to say so, and to come back. */
+const assignment = z.string().regex(ASSIGNMENT);
 const sha256 = z.string().regex(SHA256);
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const time = z.iso.datetime({ offset: false }).max(40);
