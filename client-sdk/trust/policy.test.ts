@@ -20,6 +20,14 @@ function changed(change: (raw: TrustPolicy) => void): Buffer {
   return Buffer.from(JSON.stringify(raw));
 }
 const first = (raw: TrustPolicy) => raw.products[PRODUCT]!.builders[0] as KeyBuilder;
+/** The same P-256 key with its point compressed. RFC 5480 2.2 */
+function compressed(pem: string): string {
+  const der = createPublicKey(pem).export({ format: 'der', type: 'spki' });
+  const [x, y] = [der.subarray(-64, -32), der.subarray(-32)];
+  const point = [Buffer.from([0x03, 34, 0, 2 + (y[31]! & 1)]), x];
+  const spki = Buffer.concat([Buffer.from([0x30, 57]), der.subarray(2, 23), ...point]);
+  return `-----BEGIN PUBLIC KEY-----\n${spki.toString('base64')}\n-----END PUBLIC KEY-----\n`;
+}
 const identity = {
   kind: 'identity' as const,
   issuer: 'https://ci.example',
@@ -56,6 +64,16 @@ describe('parsePolicy', () => {
     [
       'a builder key of a kind that DSSE is not verified with here',
       (raw) => Object.assign(first(raw), { publicKey: p384, keyId: spkiDigest(createPublicKey(p384)) }),
+    ],
+    [
+      'a builder key in another encoding, under another id',
+      (raw) => {
+        const twin = compressed(first(raw).publicKey);
+        const keyId = spkiDigest(createPublicKey(twin));
+        expect(keyId).not.toBe(first(raw).keyId);
+        raw.products[PRODUCT]!.builders.push({ ...first(raw), publicKey: twin, keyId });
+        raw.products[PRODUCT]!.builderThreshold = 2;
+      },
     ],
     ['retirement without its time', (raw) => (first(raw).state = 'retired')],
     ['a time of retirement on an active key', (raw) => (first(raw).retiredAt = inDays(0))],

@@ -45,7 +45,9 @@ const keyBuilder: Reader<KeyBuilder> = (value, at) => {
     at,
   );
   const key = builderKey(builder, at);
-  if (spkiDigest(key) !== builder.keyId) throw new ShapeError(`${at}/keyId`, 'the SHA-256 of the key');
+  // Of the key and not of its encoding: a compressed point would make a second builder of the same key.
+  const plain = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' });
+  if (spkiDigest(plain) !== builder.keyId) throw new ShapeError(`${at}/keyId`, 'the SHA-256 of the key');
   return retirement(builder, at);
 };
 
