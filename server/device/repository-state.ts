@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { ApiError } from '../http/index.ts';
 import type { Db } from '../db/index.ts';
-import type { PublishedVersions } from '../publishing/index.ts';
+import { type PublishedVersions, VERSION_COLUMNS, versionsIn } from '../publishing/index.ts';
 
 /** What of the repository every answer carries, or depends on. */
 export interface RepositoryState {
@@ -19,8 +19,8 @@ export interface RepositoryState {
 export async function repositoryState(trx: Db, organisation: string): Promise<RepositoryState> {
   const row = await trx
     .selectFrom('repository')
-    .select(['timestamp_json', 'root_version', 'targets_version', 'snapshot_version'])
-    .select(['timestamp_version', 'roles'])
+    .select('timestamp_json')
+    .select(VERSION_COLUMNS)
     .select(sql<number | null>`(policy #>> ${['directors', organisation, 'epoch']})::bigint`.as('epoch'))
     .where('organisation', '=', organisation)
     .executeTakeFirst();
@@ -29,13 +29,7 @@ export async function repositoryState(trx: Db, organisation: string): Promise<Re
   }
   return {
     timestamp: row.timestamp_json,
-    versions: {
-      root: row.root_version,
-      targets: row.targets_version,
-      snapshot: row.snapshot_version,
-      timestamp: row.timestamp_version,
-      roles: row.roles,
-    },
+    versions: versionsIn(row),
     epoch: row.epoch,
   };
 }

@@ -1,14 +1,8 @@
 /** What chargers claim to trust, as the database has it. */
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
-import {
-  type Ahead,
-  aheadOf,
-  type Claim,
-  type PublishedVersions,
-  WITNESSES,
-  type Witnesses,
-} from './standing.ts';
+import { loadVersions } from './published-versions.ts';
+import { type Ahead, aheadOf, type Claim, WITNESSES, type Witnesses } from './standing.ts';
 
 /** Of one role. More change nothing: three at two sites decide, and those beyond are not kept once they are believed. */
 const MOST_CLAIMS = 200;
@@ -35,22 +29,6 @@ export async function loadClaims(db: Db, organisation: string): Promise<Claim[]>
       where a.organisation = ${organisation} and c.state = 'ACTIVE') as ranked
     where place <= ${MOST_CLAIMS}`.execute(db);
   return rows;
-}
-
-export async function loadVersions(db: Db, organisation: string): Promise<PublishedVersions | undefined> {
-  const row = await db
-    .selectFrom('repository')
-    .select(['root_version', 'targets_version', 'snapshot_version', 'timestamp_version', 'roles'])
-    .where('organisation', '=', organisation)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  return {
-    root: row.root_version,
-    targets: row.targets_version,
-    snapshot: row.snapshot_version,
-    timestamp: row.timestamp_version,
-    roles: row.roles,
-  };
 }
 
 /** Counts no further than it matters. */

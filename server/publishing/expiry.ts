@@ -38,7 +38,7 @@ export function roleExpiries({
     const expiries: RoleExpiry[] = [{ role: 'timestamp', expires: row.timestamp_expires_at.getTime() }];
     for (const [role, version] of Object.entries(versions)) {
       const key = metadataKey(role, version);
-      const expires = known.get(key) ?? expiryOf(await readBlob(blobs, key));
+      const expires = known.get(key) ?? expiryIn(await readBlob(blobs, key));
       found.set(key, expires);
       expiries.push({ role, expires });
     }
@@ -47,7 +47,8 @@ export function roleExpiries({
   };
 }
 
-function expiryOf(document: Buffer): number {
+/** Milliseconds since the epoch. */
+export function expiryIn(document: Buffer): number {
   const { signed } = JSON.parse(document.toString('utf8')) as { signed: { expires: string } };
   return Date.parse(signed.expires);
 }

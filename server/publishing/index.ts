@@ -14,9 +14,9 @@ export {
   isPlausible,
   ONLINE_ROLES,
   publishedVersion,
-  type PublishedVersions,
 } from './standing.ts';
-export { countWitnesses, loadAhead, loadClaims, loadVersions, sweepClaims } from './claims.ts';
+export { countWitnesses, loadAhead, loadClaims, sweepClaims } from './claims.ts';
+export { loadVersions, type PublishedVersions, VERSION_COLUMNS, versionsIn } from './published-versions.ts';
 export { receiveUpload, sweepStaging, type Upload } from './staging.ts';
 export { publish } from './publish.ts';
 export { requireAccepted } from './published.ts';

@@ -6,6 +6,7 @@ import { ApiError } from '../http/index.ts';
 import { assemble, type Candidate } from './candidate.ts';
 import { type Current, loadCurrent, loadRow, lockRepository } from './current.ts';
 import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
+import { versionsIn } from './published-versions.ts';
 import { recordPublication } from './record.ts';
 import { markRefused } from './refused.ts';
 import { type ReleaseChanges, reviewReleases } from './releases.ts';
@@ -90,16 +91,9 @@ async function publishLocked(
 
 function unchanged(current: Current | undefined): Published {
   if (current === undefined) throw new ApiError('METADATA_REFUSED', 'The publication is empty.');
-  const { row } = current;
   return {
     changed: false,
-    versions: {
-      root: row.root_version,
-      targets: row.targets_version,
-      snapshot: row.snapshot_version,
-      timestamp: row.timestamp_version,
-      roles: row.roles,
-    },
+    versions: versionsIn(current.row),
     releases: [],
     changedReleases: [],
     yanked: [],

@@ -3,6 +3,7 @@ import { metadataKey } from '@tidegate/signer/repository';
 import { type Database, inTransaction, type Row } from '../db/index.ts';
 import { loadAhead } from './claims.ts';
 import { loadRow, lockRepository, readBlob, sha256Of } from './current.ts';
+import { expiryIn } from './expiry.ts';
 import { mirrorTimestamp, requireSettled, settle } from './fence.ts';
 import { makeTimestamp, nextOnlineVersion, type OnlineDocument, renewSnapshot } from './online.ts';
 import { recordTimestamp } from './record.ts';
@@ -72,11 +73,6 @@ function isDue(
 ): boolean {
   const due = row[`${role}_due_at`]?.getTime() ?? null;
   return isOverdue(role, { expires, due }, now);
-}
-
-function expiryIn(snapshot: Buffer): number {
-  const { signed } = JSON.parse(snapshot.toString('utf8')) as { signed: { expires: string } };
-  return Date.parse(signed.expires);
 }
 
 async function record(

@@ -4,15 +4,7 @@
  *
  * One charger's word is not enough: a stolen identity must neither stop the service nor use up its version numbers.
  */
-
-/** Versions that are published; `roles` by product. */
-export interface PublishedVersions {
-  root: number;
-  targets: number;
-  snapshot: number;
-  timestamp: number;
-  roles: Readonly<Record<string, number>>;
-}
+import type { PublishedVersions } from './published-versions.ts';
 
 /** A version above the published one that an active charger says it trusts. */
 export interface Claim {

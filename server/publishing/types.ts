@@ -4,6 +4,7 @@ import type { Clock } from '@tidegate/client-sdk/protocol';
 import type { Signer } from '@tidegate/signer/keys';
 import type { BlobStore } from '@tidegate/signer/repository';
 import type { Database } from '../db/schema.ts';
+import type { PublishedVersions } from './published-versions.ts';
 
 export interface PublishingDeps {
   /** The organisation whose repository this service holds; credentials of another one cannot publish here. */
@@ -61,13 +62,7 @@ export interface Published {
   /** False when everything was published already; then nothing was written. */
   changed: boolean;
   /** Versions that are current now. */
-  versions: {
-    root: number;
-    targets: number;
-    snapshot: number;
-    timestamp: number;
-    roles: Record<string, number>;
-  };
+  versions: PublishedVersions;
   /** Releases that this publication listed first. */
   releases: { product: string; version: string; path: string; sha256: string }[];
   /** Known releases of which something else is said now, or that are listed again. */

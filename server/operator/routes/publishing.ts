@@ -5,6 +5,7 @@ import {
   collectGarbage,
   findCollectable,
   KEEP_DAYS,
+  loadVersions,
   type Publication,
   publish,
   receiveUpload,
@@ -60,20 +61,8 @@ export const publishingRoutes: Route[] = [
     summary: 'Say which metadata versions are published',
     answer: versions,
     handle: async (call) => {
-      const row = await call.deps.db
-        .selectFrom('repository')
-        .selectAll()
-        .where('organisation', '=', call.operator.organisation)
-        .executeTakeFirst();
-      if (row === undefined) throw new ApiError('NOT_FOUND', 'Nothing is published for this organisation.');
-      const { root_version, targets_version, snapshot_version, timestamp_version, roles } = row;
-      const body = {
-        root: root_version,
-        targets: targets_version,
-        snapshot: snapshot_version,
-        timestamp: timestamp_version,
-        roles,
-      };
+      const body = await loadVersions(call.deps.db, call.operator.organisation);
+      if (body === undefined) throw new ApiError('NOT_FOUND', 'Nothing is published for this organisation.');
       return { body };
     },
   }),
