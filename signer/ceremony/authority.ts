@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { POLICY_TARGET, SIGSTORE_ROOT_TARGET, type TrustPolicy } from '@tidegate/client-sdk/protocol';
-import { parsePolicy } from '@tidegate/client-sdk/trust';
+import { parsePolicy, tufKeyOf } from '@tidegate/client-sdk/trust';
+import type { PublicKey } from '../keys/index.ts';
 import {
   type DelegatedRole,
   type Metadata,
@@ -21,6 +22,7 @@ import {
   type TufKey,
 } from '../repository/index.ts';
 import { CeremonyError } from './errors.ts';
+import { directorKey } from './policy-changes.ts';
 
 /** The documents that people sign, and the two files that the top-level targets list, verbatim. */
 export interface TrustState {
@@ -43,6 +45,39 @@ export interface Authority {
   /** As the targets list it. */
   policyText: string;
   sigstoreRoot: string;
+}
+
+/** The service's public halves. */
+export interface ServiceKeys {
+  snapshot: PublicKey;
+  timestamp: PublicKey;
+  director: PublicKey;
+}
+
+/** What the very first ceremony begins from: the service's keys have their roles, and nobody has signed for anything. */
+export function emptyAuthority(organisation: string, service: ServiceKeys, sigstoreRoot: string): Authority {
+  const online = [service.snapshot, service.timestamp];
+  return {
+    roles: new Map(
+      TOP_LEVEL_ROLES.map((role) => [
+        role,
+        role === 'snapshot' || role === 'timestamp'
+          ? { keyids: [service[role].keyId], threshold: 1 }
+          : { keyids: [], threshold: 2 },
+      ]),
+    ),
+    keys: new Map(online.map(({ keyId, publicKey }) => [keyId, tufKeyOf(publicKey)])),
+    people: new Map(online.map(({ keyId }) => [keyId, 'service'])),
+    policy: {
+      _type: 'tidegate-policy',
+      version: 1,
+      directors: { [organisation]: { epoch: 1, keys: [directorKey(service.director)] } },
+      products: {},
+      denied: { digests: [], signers: [] },
+    },
+    policyText: '',
+    sigstoreRoot,
+  };
 }
 
 /** Version and expiry, which an authority does not decide. */

@@ -2,8 +2,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Refusal } from '@tidegate/client-sdk/protocol';
 import { hintOf } from '../keys/index.ts';
+import { applyChanges } from './changes.ts';
 import { differencesOf } from './differences.ts';
 import {
+  type Authority,
   authorityOf,
   type CeremonyFile,
   type Change,
@@ -152,6 +154,41 @@ describe('changes that are refused', () => {
     ['what is not denied', () => [{ kind: 'allow', list: 'digests', entry: DIGEST }], 'ENTRY_UNKNOWN'],
   ])('%s', (_, changes, code) => {
     expect(codeOf(() => world.start(changes()))).toBe(code);
+  });
+
+  it('a beginning that several keys share', () => {
+    const ids = ['1', '2'].map((end) => `${'a'.repeat(63)}${end}`);
+    const authority = authorityOf(world.state);
+    const shared: Authority = {
+      ...authority,
+      roles: new Map([...authority.roles, ['root', { keyids: ids, threshold: 1 }]]),
+      policy: {
+        ...authority.policy,
+        directors: {
+          acme: { epoch: 1, keys: ids.map((keyId) => ({ keyId, publicKey: '', state: 'active' })) },
+        },
+        products: {
+          [PRODUCT]: {
+            ...world.policy(),
+            builders: ids.map((keyId) => ({ kind: 'key', keyId, publicKey: '', state: 'active' })),
+          },
+        },
+      },
+    };
+    const beginning = 'a'.repeat(8);
+    const changes: Change[] = [
+      { kind: 'remove-person', person: beginning },
+      { kind: 'replace-key', holder: { name: beginning, key: world.key() } },
+      { kind: 'retire-director', keyId: beginning },
+      { kind: 'compromised-builder', product: PRODUCT, builder: beginning },
+    ];
+    for (const change of changes) expect(codeOf(() => applyChanges(shared, [change]))).toBe('KEY_AMBIGUOUS');
+  });
+
+  it('too few digits of a key id, or none', () => {
+    for (const keyId of ['', world.director.keyId.slice(0, 7)]) {
+      expect(codeOf(() => world.start([{ kind: 'retire-director', keyId }]))).toBe('PERSON_UNKNOWN');
+    }
   });
 
   it('a product that was there before', () => {

@@ -5,6 +5,7 @@ import { type PublicKey } from '../keys/index.ts';
 import { RepositoryError, type RoleKeys, type TufKey } from '../repository/index.ts';
 import { type Authority, isTopLevel, productsIn, roleOf } from './authority.ts';
 import { CeremonyError } from './errors.ts';
+import { begins, oneKey } from './key-ids.ts';
 import { applyPolicyChange, type PolicyChange, withoutProduct } from './policy-changes.ts';
 
 export interface Holder {
@@ -139,22 +140,17 @@ function rolesOfPerson(
       only === undefined ? person : `${person} in ${only.join(', ')}`,
     );
   }
+  const named = [...authority.people.values()].includes(person);
+  if (!named)
+    oneKey(
+      found.flatMap(([, keyids]) => keyids),
+      person,
+    );
   return found;
 }
 
 function isOf(authority: Authority, keyId: string, person: string): boolean {
-  return (
-    authority.people.get(keyId) === person || (/^[0-9a-f]{8,64}$/.test(person) && keyId.startsWith(person))
-  );
-}
-
-/** A key by the beginning of its id. */
-export function oneKey(keyIds: readonly string[], beginning: string): string {
-  const fits = keyIds.filter((keyId) => /^[0-9a-f]{8,64}$/.test(beginning) && keyId.startsWith(beginning));
-  const [only] = fits;
-  if (only === undefined) throw new CeremonyError('PERSON_UNKNOWN', `key ${beginning}`);
-  if (fits.length > 1) throw new CeremonyError('KEY_AMBIGUOUS', beginning);
-  return only;
+  return authority.people.get(keyId) === person || begins(keyId, person);
 }
 
 function addProduct(authority: Authority, change: Extract<Change, { kind: 'add-product' }>): Authority {

@@ -9,7 +9,14 @@
  * - `finishCeremony(checked)`: what to write, once all have signed and a charger would follow.
  */
 export { CEREMONY_ERRORS, CeremonyError, type CeremonyErrorCode } from './errors.ts';
-export { type Authority, authorityOf, productsIn, type TrustState } from './authority.ts';
+export {
+  type Authority,
+  authorityOf,
+  emptyAuthority,
+  productsIn,
+  type ServiceKeys,
+  type TrustState,
+} from './authority.ts';
 export { type Change, type Holder } from './changes.ts';
 export { type DenyList, directorKey, POLICY_FIELDS, type PolicyChange } from './policy-changes.ts';
 export { type Difference, digits } from './differences.ts';

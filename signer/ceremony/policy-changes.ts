@@ -8,6 +8,7 @@ import {
 } from '@tidegate/client-sdk/protocol';
 import { type PublicKey } from '../keys/index.ts';
 import { CeremonyError } from './errors.ts';
+import { begins, oneKey } from './key-ids.ts';
 
 /**
  * The plain fields of a product's policy, by their name on the command line. A new number, boolean or word is one line here; what it may be
@@ -63,10 +64,12 @@ export function applyPolicyChange(policy: TrustPolicy, change: PolicyChange): Tr
       }));
     case 'retire-director':
       return withDirector(policy, change.organisation, ({ epoch, keys }) => {
-        const found = keys.filter(({ keyId, state }) => state === 'active' && keyId.startsWith(change.keyId));
-        if (found.length === 0) throw new CeremonyError('PERSON_UNKNOWN', `director key ${change.keyId}`);
-        if (found.length > 1) throw new CeremonyError('KEY_AMBIGUOUS', change.keyId);
-        return { epoch, keys: keys.map((key) => (found.includes(key) ? { ...key, state: 'retired' } : key)) };
+        const active = keys.filter(({ state }) => state === 'active').map(({ keyId }) => keyId);
+        const retired = oneKey(active, change.keyId);
+        return {
+          epoch,
+          keys: keys.map((key) => (key.keyId === retired ? { ...key, state: 'retired' } : key)),
+        };
       });
     case 'stolen-director':
       // The thief may have used up the numbers of this epoch; those of the next one are all above them. Design §3
@@ -159,7 +162,7 @@ function editBuilder(product: ProductPolicy, id: string, edit: (builder: Builder
 }
 
 function isBuilder(builder: Builder, id: string): boolean {
-  if (builder.kind === 'key') return id.length >= 8 && builder.keyId.startsWith(id);
+  if (builder.kind === 'key') return begins(builder.keyId, id);
   return id === builder.workflow || id === builderId(builder);
 }
 

@@ -1,23 +1,16 @@
 /** People with keys in hand, documents, and a charger that walks them; for tests. */
 import { sign } from 'node:crypto';
 import type { ProductPolicy } from '@tidegate/client-sdk/protocol';
-import { canonicalBytes, tufKeyOf, TrustedSet } from '@tidegate/client-sdk/trust';
+import { canonicalBytes, TrustedSet } from '@tidegate/client-sdk/trust';
 import { generateKey, hintOf, type PrivateKey } from '../keys/index.ts';
-import {
-  encode,
-  type Metadata,
-  newSnapshot,
-  newTimestamp,
-  type Root,
-  TOP_LEVEL_ROLES,
-} from '../repository/index.ts';
+import { encode, type Metadata, newSnapshot, newTimestamp, type Root } from '../repository/index.ts';
 import {
   type Authority,
   authorityOf,
   type Change,
   type CeremonyFile,
   checkCeremony,
-  directorKey,
+  emptyAuthority,
   finishCeremony,
   firstCeremony,
   type Holder,
@@ -149,28 +142,7 @@ export class World {
   }
 
   nobody(): Authority {
-    const online = [this.snapshot, this.timestamp];
-    return {
-      roles: new Map(
-        TOP_LEVEL_ROLES.map((role) => [
-          role,
-          role === 'snapshot' || role === 'timestamp'
-            ? { keyids: [this[role].keyId], threshold: 1 }
-            : { keyids: [], threshold: 2 },
-        ]),
-      ),
-      keys: new Map(online.map(({ keyId, publicKey }) => [keyId, tufKeyOf(publicKey)])),
-      people: new Map(online.map(({ keyId }) => [keyId, 'service'])),
-      policy: {
-        _type: 'tidegate-policy',
-        version: 1,
-        directors: { acme: { epoch: 1, keys: [directorKey(this.director)] } },
-        products: {},
-        denied: { digests: [], signers: [] },
-      },
-      policyText: '',
-      sigstoreRoot: SIGSTORE_ROOT,
-    };
+    return emptyAuthority('acme', this, SIGSTORE_ROOT);
   }
 
   #signed(metadata: Metadata, key: PrivateKey): Buffer {

@@ -1,21 +1,19 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { tufKeyOf } from '@tidegate/client-sdk/trust';
 import {
-  type Authority,
   authorityOf,
   type CeremonyFile,
   checkCeremony,
   ceremonyJson,
   describeCeremony,
-  directorKey,
+  emptyAuthority,
   encodeCeremony,
   firstCeremony,
   POLICY_FIELDS,
   startCeremony,
   stateOf,
 } from '../ceremony/index.ts';
-import { listVersions, readWorkingCopy, TOP_LEVEL_ROLES } from '../repository/index.ts';
+import { listVersions, readWorkingCopy } from '../repository/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { EMPTY_SIGSTORE_ROOT, encodeFile } from './ceremony.ts';
 import { changesOf, renewals, type WishOptions } from './ceremony-wish.ts';
@@ -176,28 +174,8 @@ async function first(context: CommandContext, options: StartOptions, name: strin
   }
   const service = await readServiceKeys(context.cwd, options.serviceKeys);
   const organisation = organisationId(name);
-  const online = [service.snapshot, service.timestamp];
-  const empty: Authority = {
-    roles: new Map(
-      TOP_LEVEL_ROLES.map((role) => [
-        role,
-        role === 'snapshot' || role === 'timestamp'
-          ? { keyids: [service[role].keyId], threshold: 1 }
-          : { keyids: [], threshold: 2 },
-      ]),
-    ),
-    keys: new Map(online.map(({ keyId, publicKey }) => [keyId, tufKeyOf(publicKey)])),
-    people: new Map(online.map(({ keyId }) => [keyId, 'service'])),
-    policy: {
-      _type: 'tidegate-policy',
-      version: 1,
-      directors: { [organisation]: { epoch: 1, keys: [directorKey(service.director)] } },
-      products: {},
-      denied: { digests: [], signers: [] },
-    },
-    policyText: '',
-    sigstoreRoot: encodeFile(EMPTY_SIGSTORE_ROOT).toString('utf8'),
-  };
+  const sigstoreRoot = encodeFile(EMPTY_SIGSTORE_ROOT).toString('utf8');
+  const empty = emptyAuthority(organisation, service, sigstoreRoot);
   const changes = await changesOf(options, { cwd: context.cwd, authority: empty, now: now(context) });
   const wish = { changes, renew: [], reason: options.reason, hardware: hardwareOf(options) };
   return { file: firstCeremony(empty, wish, now(context)), own: undefined, hints: [] };

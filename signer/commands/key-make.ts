@@ -13,7 +13,7 @@ import {
   type Scheme,
   writeKeyFile,
 } from '../keys/index.ts';
-import { digits } from '../ceremony/index.ts';
+import { digits, type ServiceKeys } from '../ceremony/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { askSecret } from './ask.ts';
 import { newPassphrase, writePassphrase } from './ceremony.ts';
@@ -21,7 +21,7 @@ import type { CommandContext } from './context.ts';
 import { CommandError } from './errors.ts';
 import { exists, homeOf } from './home.ts';
 import { invalidOption } from './options.ts';
-import { encodeServiceKeys, type ServiceKeys } from './public-keys.ts';
+import { encodeServiceKeys } from './public-keys.ts';
 import { report, type Result } from './result.ts';
 
 const KINDS: Record<string, Scheme> = { ed25519: 'ed25519', p256: 'ecdsa-sha2-nistp256' };

@@ -1,5 +1,6 @@
 /** Public keys as people hand them over: a PEM file, a Tidegate key file (whose public half is in the clear), or what `key show --json` says. */
 import { resolve } from 'node:path';
+import type { ServiceKeys } from '../ceremony/index.ts';
 import { KeyError, peekKeyFile, type PublicKey, publicKeyOf } from '../keys/index.ts';
 import { readSmallFile } from './options.ts';
 
@@ -18,14 +19,10 @@ export async function readPublicKey(cwd: string, file: string): Promise<PublicKe
   return publicKeyOf(pem);
 }
 
-/** The service's public halves, as `key service` writes them. */
-export interface ServiceKeys {
-  snapshot: PublicKey;
-  timestamp: PublicKey;
-  director: PublicKey;
-}
-
-/** @throws KeyError, CommandError as `readPublicKey`. */
+/**
+ * The service's public halves, as `key service` writes them.
+ * @throws KeyError, CommandError as `readPublicKey`.
+ */
 export async function readServiceKeys(cwd: string, file: string): Promise<ServiceKeys> {
   const path = resolve(cwd, file);
   const value = readJson(path, (await readSmallFile(path, MAX_KEY_BYTES)).toString('utf8'));
