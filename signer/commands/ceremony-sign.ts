@@ -63,7 +63,7 @@ async function sign(context: CommandContext, name: string, options: SignOptions)
   const asks = context.tty && !context.json && options.json !== true && options.yes !== true;
   if (asks) {
     for (const line of describeCeremony(checked, now(context))) context.err(line);
-    if (!(await confirm('Sign this?'))) throw new CommandError('NOT_CONFIRMED', name);
+    if (!(await confirm(context, 'Sign this?'))) throw new CommandError('NOT_CONFIRMED', name);
   }
   const own = await ownState(homeOf(context));
   let after = checked;
@@ -104,7 +104,7 @@ async function openKey(context: CommandContext, option: string | undefined): Pro
     return await openSignerKey(context, option);
   } catch (error) {
     if (!(context.tty && error instanceof KeyError && error.code === 'KEY_PASSPHRASE_MISSING')) throw error;
-    const passphrase = await askSecret('Passphrase of your key: ');
+    const passphrase = await askSecret(context, 'Passphrase of your key: ');
     return openSignerKey({ ...context, env: { ...context.env, TIDEGATE_PASSPHRASE: passphrase } }, option);
   }
 }

@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '@tidegate/client-sdk/protocol';
 import { clockFrom } from '@tidegate/client-sdk/agent/clock';
 import type { ScryptCost } from '../keys/index.ts';
@@ -18,6 +19,8 @@ export interface CommandContext {
   exit?: (code: number) => void;
   /** Default: what `TIDEGATE_FLEET_CLOCK` names, else the machine's. */
   clock?: Clock;
+  /** Where a person is asked; the process's own terminal when left out. */
+  prompt?: { input: Readable; output: Writable };
   /** Cost of new key files; for tests. */
   scryptCost?: ScryptCost;
 }

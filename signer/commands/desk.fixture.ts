@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
 import { Command } from 'commander';
 import type { ScryptCost } from '../keys/index.ts';
 import { signerCommands } from './index.ts';
@@ -26,6 +27,8 @@ export interface Desk {
   run(...args: string[]): Promise<Run>;
   /** Runs `tidegate …args` as a person sees it. */
   say(...args: string[]): Promise<Run>;
+  /** The same at a terminal, where somebody types these lines, each when it is asked for, and then closes it. */
+  answer(lines: string[], ...args: string[]): Promise<Run>;
   readJson<T>(...parts: string[]): Promise<T>;
   /** Milliseconds since the epoch; the desk's clock stands still until it is set. */
   now: number;
@@ -40,6 +43,7 @@ export async function openDesk(): Promise<Desk> {
     path: (...parts) => join(folder, ...parts),
     run: (...args) => type(desk, [...args, '--json']),
     say: (...args) => type(desk, args),
+    answer: (lines, ...args) => type(desk, args, lines),
     readJson: async <T>(...parts: string[]) =>
       JSON.parse(await readFile(join(folder, ...parts), 'utf8')) as T,
     now: Date.parse('2026-11-22T12:00:00Z'),
@@ -49,7 +53,7 @@ export async function openDesk(): Promise<Desk> {
   return desk;
 }
 
-async function type(desk: Desk, args: string[]): Promise<Run> {
+async function type(desk: Desk, args: string[], answers?: string[]): Promise<Run> {
   const run: Run = { exit: 0, out: [], err: [], json: {}, code: undefined };
   const commands = signerCommands({
     out: (line) => run.out.push(line),
@@ -57,7 +61,8 @@ async function type(desk: Desk, args: string[]): Promise<Run> {
     json: false,
     env: desk.env,
     cwd: desk.folder,
-    tty: false,
+    tty: answers !== undefined,
+    ...(answers === undefined ? {} : { prompt: typist(answers) }),
     exit: (code) => (run.exit = code),
     clock: { now: () => desk.now, sleep: () => Promise.resolve() },
     scryptCost: FAST_SCRYPT,
@@ -66,6 +71,23 @@ async function type(desk: Desk, args: string[]): Promise<Run> {
   for (const command of commands) program.addCommand(command);
   await program.parseAsync(args, { from: 'user' });
   if (args.includes('--json')) run.json = JSON.parse(run.out.join('\n')) as Record<string, unknown>;
-  run.code = (run.json['error'] as { code: string } | undefined)?.code;
+  run.code =
+    (run.json['error'] as { code: string } | undefined)?.code ??
+    /^error ([A-Z_]+): /.exec(run.err.find((line) => line.startsWith('error ')) ?? '')?.[1];
   return run;
+}
+
+function typist(answers: readonly string[]): { input: PassThrough; output: Writable } {
+  const input = new PassThrough();
+  const left = answers.values();
+  const output = new Writable({
+    write(asked: Buffer, _encoding, done) {
+      if (/[:\]] $/.test(asked.toString())) {
+        const { value, done: closes = false } = left.next();
+        setImmediate(() => (closes ? input.end() : input.write(`${value}\n`)));
+      }
+      done();
+    },
+  });
+  return { input, output };
 }

@@ -102,8 +102,8 @@ async function create(context: CommandContext, file: string, kindName: string): 
 async function newPassphraseOf(context: CommandContext): Promise<string> {
   const given = context.env['TIDEGATE_PASSPHRASE'];
   if (given || !context.tty) return given ?? '';
-  const passphrase = await askSecret('Passphrase for the new key: ');
-  if ((await askSecret('The same again: ')) !== passphrase)
+  const passphrase = await askSecret(context, 'Passphrase for the new key: ');
+  if ((await askSecret(context, 'The same again: ')) !== passphrase)
     throw new CommandError('PASSPHRASES_DIFFER', 'Passphrase');
   return passphrase;
 }
