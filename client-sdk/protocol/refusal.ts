@@ -52,8 +52,6 @@ export const REFUSALS = {
     'The image is older than the committed one and is not on its signed, unexpired fallback list.',
   DENIED: "The image or its signer is on the policy's deny list.",
   REPEATEDLY_FAILED: 'This charger has fallen back from this image too often; it needs a fresh approval.',
-  // Time
-  TIME_UNTRUSTED: "The time is behind the charger's time floor. It asks the service for signed time.",
   // Bytes
   IMAGE_DIGEST: 'The bytes fetched are not the image that was signed.',
   IMAGE_LENGTH: 'The image is longer or shorter than signed.',

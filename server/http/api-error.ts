@@ -102,7 +102,6 @@ export const API_ERRORS = {
     status: 412,
     advice: 'It has changed since you read it. Read it again, then send the new ETag in If-Match.',
   },
-  PRECONDITION_REQUIRED: { status: 428, advice: 'Send If-Match with the ETag that you read.' },
   IDEMPOTENCY_MISMATCH: {
     status: 422,
     advice: 'This Idempotency-Key was used for another request. Use a new key for a new request.',

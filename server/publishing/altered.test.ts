@@ -64,10 +64,10 @@ test('a bundle that is altered between its verification and its promotion', () =
     };
     await desk.upload(built.image, built.bundle);
     const { deps: own } = desk;
-    Object.assign(desk, { deps });
+    desk.deps = deps;
     try {
       return await desk.publishRole(await desk.listReleases([built]));
     } finally {
-      Object.assign(desk, { deps: own });
+      desk.deps = own;
     }
   }));

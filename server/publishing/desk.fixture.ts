@@ -18,6 +18,7 @@ import {
   addReleases,
   addSignature,
   addTarget,
+  type BlobStore,
   bump,
   delegateProduct,
   encode,
@@ -48,7 +49,7 @@ export interface TestClock extends Clock {
 }
 
 export class Desk {
-  readonly deps: PublishingDeps;
+  deps: PublishingDeps;
   readonly folder: string;
   readonly clock: TestClock;
   readonly products: readonly string[];
@@ -100,6 +101,18 @@ export class Desk {
     this.root = bump(this.root, 'root', this.clock.time);
     for (const key of this.people.root.slice(0, 2)) this.root = await addSignature(this.root, role, key);
     return text(this.root);
+  }
+
+  /** Keys that are read from the store from now on, as they come. */
+  watchReads(): string[] {
+    const read: string[] = [];
+    const { blobs } = this.deps;
+    const get: BlobStore['get'] = (key, ...rest) => {
+      read.push(key);
+      return blobs.get(key, ...rest);
+    };
+    this.deps = { ...this.deps, blobs: { ...blobs, get } };
+    return read;
   }
 
   close(): Promise<void> {

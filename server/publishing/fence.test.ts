@@ -162,7 +162,7 @@ test('of two halves of a split one goes on, wherever the other was when it wrote
     expect(['REPOSITORY_FENCED', 'CONFLICT', 'ROLE_VERSION']).toContain((outcome as { code?: string }).code);
     expect([await isFenced(desk.deps), await isFenced(other)]).toEqual([true, false]);
     await expect(refreshOnline(desk.deps)).rejects.toMatchObject(FENCED);
-    Object.assign(desk, { deps: other });
+    desk.deps = other;
     desk.roles.set(PRODUCT, theirs);
   }
 });

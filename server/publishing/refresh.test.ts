@@ -41,7 +41,7 @@ describe('by schedule', () => {
 
   test('a publication draws too', async () => {
     const deps = draws(0.5, 0.25);
-    Object.assign(desk, { deps });
+    desk.deps = deps;
     await desk.release(await desk.buildRelease('1.0.0'));
     const { snapshot_due_at, timestamp_due_at } = await row();
     expect(snapshot_due_at?.getTime()).toBe(desk.clock.time + 7 * DAY * (1 / 2 - 0.5 / 8));

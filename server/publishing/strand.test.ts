@@ -1,13 +1,6 @@
 /** Whom a publication is told to strand, from the database and the real bundles. The rule itself: `strand-rule.test.ts`. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import {
-  addSignature,
-  type BlobStore,
-  bump,
-  type Metadata,
-  type Targets,
-  topLevelRole,
-} from '@tidegate/signer/repository';
+import { addSignature, bump, type Metadata, type Targets, topLevelRole } from '@tidegate/signer/repository';
 import type { TrustPolicy } from '@tidegate/client-sdk/protocol';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { type Built, Desk, EMPTY_SIGSTORE_ROOT, START, text } from './desk.fixture.ts';
@@ -190,16 +183,7 @@ test('a rule for one product verifies no image of another, and a publication tha
   const two = await published(TWO, '1.0.0');
   await addChargers(ONE, one, 1);
   await addChargers(TWO, two, 1);
-  const read: string[] = [];
-  const { blobs } = desk.deps;
-  const watched: BlobStore = {
-    ...blobs,
-    get: (key, ...rest) => {
-      read.push(key);
-      return blobs.get(key, ...rest);
-    },
-  };
-  Object.assign(desk, { deps: { ...desk.deps, blobs: watched } });
+  const read = desk.watchReads();
   const bundles = () => read.filter((key) => key.endsWith('.sigstore.json'));
   await published(ONE, '1.1.0');
   expect(bundles()).toEqual([]);

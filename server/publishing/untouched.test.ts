@@ -1,7 +1,7 @@
 /** A publication reads and verifies what it touches, and nothing else. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { generateKey } from '@tidegate/signer/keys';
-import { addSignature, type BlobStore, bump, productRole, topLevelRole } from '@tidegate/signer/repository';
+import { addSignature, bump, productRole, topLevelRole } from '@tidegate/signer/repository';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { Desk, text } from './desk.fixture.ts';
 
@@ -14,16 +14,7 @@ beforeEach(async () => {
   await desk.bootstrap();
   for (const product of desk.products)
     await desk.publishRole(await desk.listReleases([], 2, product), [], product);
-  read = [];
-  const { blobs } = desk.deps;
-  const watched: BlobStore = {
-    ...blobs,
-    get: (key, ...rest) => {
-      read.push(key);
-      return blobs.get(key, ...rest);
-    },
-  };
-  Object.assign(desk, { deps: { ...desk.deps, blobs: watched } });
+  read = desk.watchReads();
 });
 afterEach(() => desk.close());
 

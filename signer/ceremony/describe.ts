@@ -1,5 +1,5 @@
 /** A ceremony in plain words, for somebody who is asked to sign it and has never heard of TUF. */
-import { type Authority, productsIn } from './authority.ts';
+import { type Authority, nameOf, productsIn } from './authority.ts';
 import { type CheckedCeremony, fingerprint } from './check.ts';
 import { type Difference, digits, roleWords, signersWords } from './differences.ts';
 import { CEREMONY_ERRORS } from './errors.ts';
@@ -93,7 +93,7 @@ function describeQuorum(checked: CheckedCeremony, quorum: Quorum, several: boole
 
 function nameIn({ before, after }: CheckedCeremony, { who }: Quorum, keyId: string): string {
   const people = (who === 'today' ? before : after)?.people ?? after.people;
-  return people.get(keyId) ?? `key ${keyId.slice(0, 8)}`;
+  return nameOf({ people }, keyId);
 }
 
 function origin({ file }: CheckedCeremony, compared: boolean, finished: boolean): string[] {

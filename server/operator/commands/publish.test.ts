@@ -1,5 +1,5 @@
 /** What `publish` says of what it sends, and of what it cannot send yet. */
-import { rename, writeFile } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testDatabase } from '../../../test/support/postgres.ts';
@@ -7,7 +7,6 @@ import { PRODUCT } from '../../publishing/desk.fixture.ts';
 import { Typing } from './typing.fixture.ts';
 
 let typing: Typing;
-const key = (who: string) => ['--key', `.tidegate/keys/${who}/${PRODUCT}.key.json`];
 
 beforeAll(async () => {
   typing = await Typing.open((await testDatabase()).db);
@@ -17,33 +16,6 @@ afterAll(async () => {
   expect(typing.service.faults).toEqual([]);
 });
 
-async function propose(version: string, ...more: string[]): Promise<void> {
-  const image = `fw-${version}.img`;
-  await writeFile(join(typing.home, image), `firmware ${version}`);
-  const what = [
-    '--product',
-    PRODUCT,
-    '--version',
-    version,
-    '--hardware',
-    'dc150-r2',
-    '--security-version',
-    '1',
-  ];
-  await typing.signer('sign', image, ...what);
-  const bundle = ['--bundle', `${image}.sigstore.json`];
-  const proposed = await typing.signer(
-    'release',
-    'propose',
-    image,
-    ...bundle,
-    ...what,
-    ...more,
-    ...key('erin'),
-  );
-  expect(proposed.err).toEqual([]);
-}
-
 test('the products of this desk are listed with their hardware before a release', async () => {
   expect((await typing.say('vera', 'product', 'list')).out[1]).toContain('dc150-r2 (no release yet)');
   expect((await typing.run('vera', 'product', 'list')).json['products']).toMatchObject([{ hardware: [] }]);
@@ -51,7 +23,7 @@ test('the products of this desk are listed with their hardware before a release'
 
 test('a release that lacks signatures is no success, and the missing signer is named', async () => {
   expect((await typing.run('erin', 'publish')).json).toMatchObject({ changed: false, waiting: [] });
-  await propose('1.0.0', '--adopt');
+  await typing.propose('1.0.0', '--adopt');
   for (const name of [[], [`${PRODUCT}@1.0.0`], [PRODUCT]]) {
     const early = await typing.run('erin', 'publish', ...name);
     expect([early.exit, early.json.error?.code]).toEqual([1, 'SIGNATURES_MISSING']);
@@ -64,23 +36,23 @@ test('a release that lacks signatures is no success, and the missing signer is n
 });
 
 test('an adopted image is followed by `fleet adopt`, any other by a rollout', async () => {
-  await typing.signer('release', 'cosign', ...key('frank'));
+  await typing.cosign();
   const adopted = await typing.say('erin', 'publish');
   expect(adopted.exit).toBe(0);
   expect(adopted.out.at(-1)).toContain('fleet adopt');
-  await propose('1.1.0');
-  await typing.signer('release', 'cosign', ...key('frank'));
+  await typing.propose('1.1.0');
+  await typing.cosign();
   const published = await typing.say('erin', 'publish');
   expect(published.out.at(-1)).toContain('rollout create');
 });
 
 test('a proposal that another release overtook is not said to be published', async () => {
-  await propose('1.2.0');
+  await typing.propose('1.2.0');
   const stale = join(typing.home, '.tidegate', 'releases', `${PRODUCT}-1.2.0.json`);
   const aside = join(typing.home, 'aside.json');
   await rename(stale, aside);
-  await propose('1.3.0');
-  await typing.signer('release', 'cosign', ...key('frank'));
+  await typing.propose('1.3.0');
+  await typing.cosign();
   expect((await typing.run('erin', 'publish')).json).toMatchObject({ changed: true });
   await rename(aside, stale);
   const late = await typing.run('erin', 'publish', `${PRODUCT}@1.2.0`);

@@ -1,6 +1,6 @@
 /** The commands as people type them, over HTTPS, against the real API, database and repository; for tests. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
@@ -15,6 +15,9 @@ import { TestService } from '../service.fixture.ts';
 import { type CommandContext, operatorCommands } from './index.ts';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');
+
+/** Of an engineer, in the folder of the desk. */
+export const keyFile = (who: string): string => `.tidegate/keys/${who}/${PRODUCT}.key.json`;
 
 export interface Ran {
   exit: number;
@@ -57,6 +60,23 @@ export class Typing {
   /** `tidegate …args` at the signing desk. */
   signer(...args: string[]): Promise<Ran> {
     return type(this, signerCommands, undefined, args);
+  }
+
+  /** A new image of the product, attested, proposed by erin; frank has still to cosign it. */
+  async propose(version: string, ...more: string[]): Promise<void> {
+    const image = `fw-${version}.img`;
+    await writeFile(join(this.home, image), `firmware ${version}`);
+    const hardware = ['--hardware', 'dc150-r2', '--security-version', '1'];
+    const what = ['--product', PRODUCT, '--version', version, ...hardware];
+    await this.signer('sign', image, ...what);
+    const files = [image, '--bundle', `${image}.sigstore.json`, '--key', keyFile('erin')];
+    const proposed = await this.signer('release', 'propose', ...files, ...what, ...more);
+    if (proposed.exit !== 0 || proposed.err.length > 0) throw new Error(proposed.err.join('\n'));
+  }
+
+  async cosign(): Promise<void> {
+    const cosigned = await this.signer('release', 'cosign', '--key', keyFile('frank'));
+    if (cosigned.exit !== 0 || cosigned.err.length > 0) throw new Error(cosigned.err.join('\n'));
   }
 
   /** `tidegate …args --json` as `who`. */
