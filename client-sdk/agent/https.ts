@@ -1,7 +1,7 @@
 /** The agent's transport: HTTPS with the charger's certificate, to one origin, over one kept connection, trusting one CA. */
 import type { IncomingMessage } from 'node:http';
 import { LIMITS, Refusal } from '../protocol/index.ts';
-import type { CheckInAnswer, ConfirmAnswer, EnrolAnswer, EnrolRequest } from '../protocol/index.ts';
+import type { CheckInAnswer, Clock, ConfirmAnswer, EnrolAnswer, EnrolRequest } from '../protocol/index.ts';
 import { CHECK_IN_ANSWER, CONFIRM_ANSWER, ENROL_ANSWER, shaped } from './answers.ts';
 import type { Shape } from './answers.ts';
 import { readUpTo } from './read-up-to.ts';
@@ -21,6 +21,8 @@ export interface HttpsOptions {
   timeout?: number;
   /** ms: when the image was built. A certificate that expired before is refused even by a charger that knows no time yet. */
   builtAt?: number;
+  /** The wall's, by which a slow answer is told from a healthy one. The system's unless told. */
+  wall?: Clock;
 }
 
 export interface HttpsTransport extends Transport {
@@ -28,7 +30,7 @@ export interface HttpsTransport extends Transport {
 }
 
 export function httpsTransport(options: HttpsOptions): HttpsTransport {
-  const { service, ca, client, timeout = 30_000, builtAt = 0 } = options;
+  const { service, ca, client, timeout = 30_000, builtAt = 0, wall } = options;
   const agent = new TimedAgent({
     ca,
     ...(client ? { cert: client.certificate, key: client.key } : {}),
@@ -46,7 +48,7 @@ export function httpsTransport(options: HttpsOptions): HttpsTransport {
     const body = Buffer.from(JSON.stringify(value));
     const headers = { 'content-type': 'application/json', 'content-length': String(body.length) };
     const response = await send(wire, { method: 'POST', path, headers, body, signal });
-    const bytes = await whole(response, path);
+    const bytes = await whole(response, path, wall);
     if (response.statusCode !== 200 && response.statusCode !== 201) throw refusedBy(path, response, bytes);
     return shaped(path, bytes, shape) as T;
   }
@@ -63,8 +65,8 @@ export function httpsTransport(options: HttpsOptions): HttpsTransport {
   };
 }
 
-async function whole(response: IncomingMessage, path: string): Promise<Buffer> {
-  const bytes = await readUpTo(bodyOf(response, path), LIMITS.answerBody + 1);
+async function whole(response: IncomingMessage, path: string, wall?: Clock): Promise<Buffer> {
+  const bytes = await readUpTo(bodyOf(response, path), LIMITS.answerBody + 1, wall);
   if (bytes.length > LIMITS.answerBody) {
     throw new Refusal('SERVICE_UNREACHABLE', `${path}: the answer is longer than ${LIMITS.answerBody} bytes`);
   }

@@ -246,6 +246,7 @@ export class Scene {
       ca: this.#held.ca,
       client: this.#held.charger,
       timeout: this.timeout,
+      wall: this.wall,
     });
     this.#sources = this.mirrors.map((url) => imageMirror({ url }));
     return new Agent({
