@@ -147,6 +147,24 @@ describe('the HTTPS transport', () => {
     expect(tls.connections - before).toBe(4);
   });
 
+  it('hears the right time again after a stolen director signed one beyond every certificate', async () => {
+    const files = diskFiles(folder);
+    const charger = await TestCharger.provision(files, service);
+    const agent = new Agent({ ...charger.deps(), transport: await enrolled() });
+    tls.intercept = (_request, response) => {
+      response.setHeader('connection', 'close');
+      return false;
+    };
+    service.tamper.directive = (directive) => {
+      directive.issuedAt = '2106-02-07T06:28:15Z';
+      directive.expires = '2106-02-07T07:00:00Z';
+    };
+    for (let i = 0; i < 3; i++) await agent.checkInOnce();
+    service.tamper = {};
+    const { action, refusals } = await agent.checkInOnce();
+    expect([action, refusals]).toEqual(['none', []]);
+  });
+
   it('takes no other protocol for an answer, and does not wait for more', async () => {
     const client = await enrolled();
     tls.intercept = (_request, { socket }) => {

@@ -8,7 +8,7 @@ import { Listener } from './listener.ts';
 import { freshState, Memory, readState } from './memory.ts';
 import type { AgentState } from './state.ts';
 import { TimeKeeper } from './time-keeper.ts';
-import { TrustKeeper } from './trust-keeper.ts';
+import { earliestExpiry, TrustKeeper } from './trust-keeper.ts';
 
 /** Everything in the state folder may be missing: then the charger starts from its provisioning. */
 export async function start(deps: AgentDeps): Promise<Context> {
@@ -18,7 +18,14 @@ export async function start(deps: AgentDeps): Promise<Context> {
   const trust = new TrustKeeper(files, transport, identity, wall);
   // The wall's clock is off by as much as the agent's is: on a charger they are one.
   const trustedWall = (): number => wall.now() + time.correction;
-  transport.judgeTimeBy?.({ now: () => (time.heard ? trustedWall() : undefined), floor: () => time.floor });
+  // Whoever holds the director's key may sign any time. One beyond the roles' lives would end every certificate, and with it the line on which
+  // the charger could hear a better one.
+  const provenUntil = (): number => (trust.current ? earliestExpiry(trust.current) : time.floor);
+  const past = (): number => Math.max(time.floor, Math.min(trustedWall(), provenUntil()));
+  transport.judgeTimeBy?.({
+    now: () => (time.heard ? trustedWall() : undefined),
+    floor: () => (time.heard ? past() : time.floor),
+  });
   await trust.recall(time.floor);
   return {
     identity,

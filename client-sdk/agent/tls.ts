@@ -10,9 +10,9 @@ import type { Duplex } from 'node:stream';
 import { checkServerIdentity, type TLSSocket } from 'node:tls';
 
 export interface TlsTime {
-  /** ms; a time that is trusted. Undefined while no signed time was heard since the start. */
+  /** ms; a certificate that begins later is refused. Undefined while no signed time was heard since the start. */
   now(): number | undefined;
-  /** ms; a time that is certainly past. */
+  /** ms; a certificate that ended before is refused: a time that one wrong signed time cannot move beyond every certificate. */
   floor(): number;
 }
 
@@ -92,7 +92,7 @@ export class TimedAgent extends Agent {
     if (certificate === undefined) return new Error('no certificate');
     const now = this.time.now();
     const { validFromDate, validToDate } = certificate;
-    if (validToDate.getTime() <= (now ?? this.time.floor())) {
+    if (validToDate.getTime() <= this.time.floor()) {
       return new Error(`the certificate expired at ${validToDate.toISOString()}`);
     }
     if (now !== undefined && now < validFromDate.getTime()) {
