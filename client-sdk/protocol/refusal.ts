@@ -79,9 +79,11 @@ export class Refusal extends Error {
 
   /** @param detail what was seen, in a few words; what to do follows from the code. */
   constructor(code: RefusalCode, detail: string, options?: { cause?: unknown }) {
-    super(`${detail} [${code}] ${REFUSALS[code]}`, options);
+    // It goes to a log and to an operator's screen, and strangers may have chosen parts of it.
+    const plain = detail.replaceAll(/\p{C}/gu, '?');
+    super(`${plain} [${code}] ${REFUSALS[code]}`, options);
     this.code = code;
-    this.detail = detail;
+    this.detail = plain;
   }
 
   /** For a screen that shows the code beside it. */

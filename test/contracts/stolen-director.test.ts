@@ -33,7 +33,7 @@ const lies: Record<
     directive: (said) => {
       if (said.action !== 'install') return;
       delete said.target;
-      Object.assign(said, { action: 'withdraw', reason: '\u0000\ud800\u001b[2J'.repeat(99) });
+      Object.assign(said, { action: 'withdraw', reason: '\u0000\ud800\u001b[2J'.repeat(80) });
     },
   },
   'a report number at the end of all numbers': {
@@ -58,6 +58,9 @@ it.each(Object.entries(lies))(
       await charger.agent.checkInOnce();
     }
     service.tamper = {};
+    // Nor what a terminal would obey.
+    const told = service.checkIns.map(({ assignment }) => assignment?.detail ?? '');
+    expect(told.join('')).not.toMatch(/\p{C}/u);
     service.checkIns.length = 0;
     charger.charging = false;
     // A thief moves a charger's time to where the timestamp expires, and no further. Until then nothing can be done, and nothing is lost.
