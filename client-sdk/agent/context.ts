@@ -73,6 +73,8 @@ export interface Context {
   listener: Listener;
   /** ms of the clock: when this process last asked the host to boot; a boot takes its time. */
   rebootAskedAt: number | undefined;
+  /** ms of the clock: when this process last looked at a trial boot, and how often the clock was set between two looks. */
+  trialWatch: { lookedAt: number | undefined; clockSet: number };
 }
 
 /** What runs, as far as the installer has it on record. */

@@ -43,6 +43,7 @@ export async function start(deps: AgentDeps): Promise<Context> {
     health: await HealthLog.open(files, host, identity.healthBin * 1000),
     listener: new Listener(identity, time, trust),
     rebootAskedAt: undefined,
+    trialWatch: { lookedAt: undefined, clockSet: 0 },
   };
 }
 

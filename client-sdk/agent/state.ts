@@ -87,6 +87,8 @@ export type AgentEvent =
   | { type: 'activating'; bootId: string }
   | { type: 'resumed' }
   | { type: 'booted'; at: number }
+  /** The clock by which the trial boot was seen was set since. */
+  | { type: 'clockSet'; at: number }
   | { type: 'committed'; floor: number }
   /** The directive names what is committed already. */
   | { type: 'alreadyRunning' }
@@ -139,6 +141,8 @@ export function step(state: AgentState, event: AgentEvent): AgentState {
       return moved(state, job, ['INSTALLING'], { phase: 'STAGED', bootId: null });
     case 'booted':
       return moved(state, job, ['STAGED', 'INSTALLING'], { phase: 'VERIFYING', bootedAt: event.at });
+    case 'clockSet':
+      return moved(state, job, ['VERIFYING'], { bootedAt: event.at, reported: job.reported });
     case 'committed':
       return commit(state, job, event.floor);
     case 'alreadyRunning':

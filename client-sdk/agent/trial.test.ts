@@ -131,6 +131,25 @@ describe('a trial boot', () => {
     expect(fall?.at).toBeLessThan(NOW + 100 * 24 * 60 * 60 * 1000);
   });
 
+  it('has its deadline by a clock that is set meanwhile, and not for ever by one that is set on and on', async () => {
+    bench.want();
+    charger.isHealthy = false;
+    await charger.passes((pass) => pass.job?.progress === 'INSTALLING');
+    const right = service.clock.now();
+    charger.kill();
+    wake(0);
+    charger.online = false;
+    await charger.agent.checkInOnce();
+    wake(right);
+    expect((await charger.agent.checkInOnce()).job?.progress).toBe('VERIFYING');
+    for (let i = 1; i < 10; i++) {
+      wake(right + i * 365 * 24 * 60 * 60 * 1000);
+      await charger.agent.checkInOnce();
+    }
+    expect(await charger.runs()).toBe('1.0.0');
+    expect((await charger.agent.state()).job).toMatchObject({ code: 'HEALTH_FAILED' });
+  });
+
   it('that nobody remembers proves nothing', async () => {
     bench.want();
     charger.isHealthy = false;

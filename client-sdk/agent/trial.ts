@@ -10,6 +10,10 @@ import type { Job } from './state.ts';
 
 /** A boot that was asked for may take so long before it is asked for again, in ms. */
 const BOOT_PATIENCE = 5 * 60 * 1000;
+/** Between two looks at a trial boot the clock went on by no more than this, in ms, unless it was set. */
+const CLOCK_SET = 24 * 60 * 60 * 1000;
+/** So often the deadline of a trial begins anew because the clock was set. */
+const TIMES_CLOCK_SET = 3;
 /** Boots into the earlier image that are tried before it is left to the service. */
 const FALL_BACK_TRIES = 3;
 
@@ -70,8 +74,7 @@ async function prove(context: Context, job: Job, status: InstallerStatus): Promi
     await fellBack(context, 'BOOT_FELL_BACK', 'the charger booted again before the new image was committed');
     return true;
   }
-  const deadline = (job.bootedAt ?? 0) + context.identity.healthDeadline * 1000;
-  const overdue = context.clock.now() >= deadline;
+  const overdue = await isOverdue(context, job);
   // No trial any more: killed between the commit and its record, so there is no way back to take.
   if ((await isHealthy(context)) || (overdue && !status.trial)) {
     await commit(context, job);
@@ -85,6 +88,24 @@ async function prove(context: Context, job: Job, status: InstallerStatus): Promi
     detail: `not healthy ${context.identity.healthDeadline} s after the boot`,
   });
   return true;
+}
+
+/**
+ * By the device's clock, which needs no network. Where that was set between two looks, forward from 1970 as a rule, the time begins anew: a
+ * good image must not fall for it. Not again and again, for whoever can set the clock.
+ */
+async function isOverdue({ clock, identity, memory, trialWatch }: Context, job: Job): Promise<boolean> {
+  const patience = identity.healthDeadline * 1000;
+  const now = clock.now();
+  const passed = now - (trialWatch.lookedAt ?? now);
+  trialWatch.lookedAt = now;
+  const set = passed < 0 || passed > Math.max(patience, CLOCK_SET);
+  if (set && trialWatch.clockSet < TIMES_CLOCK_SET) {
+    trialWatch.clockSet++;
+    await memory.apply({ type: 'clockSet', at: now });
+    return false;
+  }
+  return now - (job.bootedAt ?? 0) >= patience;
 }
 
 async function commit(context: Context, job: Job): Promise<void> {
