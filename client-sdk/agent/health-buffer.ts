@@ -25,7 +25,7 @@ export interface HealthBuffer {
 /** Reports kept at most. */
 export const REPORTS_KEPT = 256;
 /** A report an hour reaches it in 245,000 years; the service takes what follows as well. */
-const FURTHEST_LEAP = 2 ** 31;
+export const FURTHEST_LEAP = 2 ** 31;
 /** Bytes of reports in one check-in, so that its body stays below `LIMITS.checkInBody` with all the rest. */
 const REPORT_BYTES = 48 * 1024;
 

@@ -85,6 +85,19 @@ describe('health', () => {
     ]);
   });
 
+  it('begins its numbers anew where they stand at the end of all numbers', async () => {
+    await charger.agent.checkInOnce();
+    const kept = JSON.parse((await charger.files.read('health.json'))!.toString()) as { sequence: number };
+    kept.sequence = Number.MAX_SAFE_INTEGER;
+    await charger.files.write('health.json', Buffer.from(JSON.stringify(kept)));
+    charger.kill();
+    for (let i = 0; i < 2; i++) {
+      await service.clock.sleep(2 * 3600_000);
+      await charger.agent.checkInOnce();
+    }
+    expect(service.checkIns.at(-1)?.reports.map((report) => report.sequence)).toEqual([1]);
+  });
+
   it('raises an alarm over a forged directive', async () => {
     await charger.agent.checkInOnce();
     service.tamper.directive = (directive) => {

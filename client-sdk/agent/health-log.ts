@@ -6,6 +6,7 @@ import type { HealthReport, Signal } from '../protocol/index.ts';
 import type { Files } from '../trust/index.ts';
 import type { Host } from './host.ts';
 import {
+  FURTHEST_LEAP,
   REPORTS_KEPT,
   acknowledged,
   closed,
@@ -49,7 +50,8 @@ const readBuffer = object({
   },
   from: nullable(instant),
   sha256: digest,
-  sequence: integer(0),
+  // One that no report reached: altered on the disk, or taken from a stolen service by an earlier version. It begins anew.
+  sequence: integer(0, 2 * FURTHEST_LEAP),
   sent: integer(0),
   reports: arrayOf(report, 2 * REPORTS_KEPT),
   own: events,
