@@ -1,18 +1,17 @@
 /** Which releases name which ways back, and who depends on them. */
 import { chooseFallback } from '@tidegate/rollout/shell';
-import { barredDigests, type Db, type Row } from '../db/index.ts';
+import { type Db, publishedImages } from '../db/index.ts';
 import type { FallbackFact } from './alarms.ts';
-
-type Release = Pick<
-  Row<'releases'>,
-  'product' | 'version' | 'path' | 'sha256' | 'length' | 'security_version' | 'custom' | 'yanked_at'
->;
 
 const UNFINISHED = ['AWAITING_APPROVAL', 'SCHEDULED', 'RUNNING', 'PAUSED', 'HALTED', 'ROLLING_BACK'] as const;
 
 /** Ways back of every listed release, and of every other one that chargers run. */
 export async function loadFallbacks(db: Db, organisation: string): Promise<FallbackFact[]> {
-  const releases = await loadReleases(db, organisation);
+  const releases = await db
+    .selectFrom('releases')
+    .select(['product', 'version', 'sha256', 'custom', 'yanked_at'])
+    .where('organisation', '=', organisation)
+    .execute();
   const running = await db
     .selectFrom('chargers')
     .select(['product', 'running_sha256'])
@@ -51,23 +50,15 @@ export async function lastWayBack(
   organisation: string,
   release: { product: string; path: string },
 ): Promise<{ path: string; expires: number } | undefined> {
-  const releases = await loadReleases(db, organisation, release.product);
-  const found = releases.find(({ path }) => path === release.path);
+  const { product, path } = release;
+  const found = await db
+    .selectFrom('releases')
+    .select(['custom', 'security_version'])
+    .where('organisation', '=', organisation)
+    .where('path', '=', path)
+    .executeTakeFirst();
   if (found === undefined) return undefined;
-  const barred = await barredDigests(
-    db,
-    organisation,
-    releases.map(({ sha256 }) => sha256),
-  );
-  const published = releases.map((row) => ({
-    path: row.path,
-    sha256: row.sha256,
-    length: row.length,
-    version: row.version,
-    securityVersion: row.security_version,
-    hardware: row.custom.hardware,
-    barred: barred.has(row.sha256),
-  }));
+  const published = await publishedImages(db, { organisation, product });
   const lasts = found.custom.hardware.flatMap((hardware) => {
     const charger = { before: null, hardware };
     const rule = { published, securityVersion: found.security_version, charger, now: -Infinity };
@@ -78,13 +69,4 @@ export async function lastWayBack(
     return ends.sort((a, b) => b.expires - a.expires).slice(0, 1);
   });
   return lasts.sort((a, b) => a.expires - b.expires)[0];
-}
-
-function loadReleases(db: Db, organisation: string, product?: string): Promise<Release[]> {
-  let rows = db
-    .selectFrom('releases')
-    .select(['product', 'version', 'path', 'sha256', 'length', 'security_version', 'custom', 'yanked_at'])
-    .where('organisation', '=', organisation);
-  if (product !== undefined) rows = rows.where('product', '=', product);
-  return rows.execute();
 }

@@ -17,5 +17,6 @@ export {
   type EmbeddedPostgres,
 } from './embedded/index.ts';
 export { barredBecause, barredDigests } from './barred.ts';
+export { publishedImages } from './published-images.ts';
 export { PgRolloutStore } from './rollouts/store.ts';
 export { unheard, type Unheard } from './rollouts/unheard.ts';

@@ -1,5 +1,6 @@
 /** Removes from the store what nobody needs any more; `collect-rule.ts` says what that is. */
 import type { Transaction } from 'kysely';
+import { FINAL_STATUSES } from '@tidegate/rollout/core';
 import { appendAudit } from '../audit/index.ts';
 import { type Database, inTransaction } from '../db/index.ts';
 import { type Collectable, collectable, type Inventory } from './collect-rule.ts';
@@ -32,16 +33,6 @@ export function collectGarbage(deps: PublishingDeps, by: Publisher): Promise<Col
   });
 }
 
-const UNFINISHED = [
-  'DRAFT',
-  'AWAITING_APPROVAL',
-  'SCHEDULED',
-  'RUNNING',
-  'PAUSED',
-  'HALTED',
-  'ROLLING_BACK',
-] as const;
-
 async function takeInventory(
   { organisation }: PublishingDeps,
   trx: Transaction<Database>,
@@ -70,7 +61,7 @@ async function takeInventory(
     .selectFrom('rollouts')
     .select(['id', 'product', 'version'])
     .where('organisation', '=', organisation)
-    .where('status', 'in', UNFINISHED)
+    .where('status', 'not in', FINAL_STATUSES)
     .execute();
   const brought = new Set(rollouts.map(({ product, version }) => `${product} ${version}`));
   const back = await trx

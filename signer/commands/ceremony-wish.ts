@@ -1,23 +1,23 @@
-/** What was typed after `ceremony start`, as changes. Each option is one kind of change. */
+/** What was typed after `ceremony start`, as changes. Each option is one kind of change. Here: people, keys, thresholds and products. */
 import { resolve } from 'node:path';
-import { SHA256, type Builder } from '@tidegate/client-sdk/protocol';
-import { hashFile } from '../attest/index.ts';
-import { type Authority, type Change, type Holder, POLICY_FIELDS } from '../ceremony/index.ts';
-import { hintOf, publicKeyOf } from '../keys/index.ts';
+import type { Authority, Change, Holder } from '../ceremony/index.ts';
+import { publicKeyOf } from '../keys/index.ts';
+import { policyChanges, type PolicyWishOptions, readBuilder } from './ceremony-wish-policy.ts';
 import { CommandError } from './errors.ts';
-import { exists } from './home.ts';
 import {
   hardwareIds,
   invalidOption,
+  list,
+  pair,
   peopleList,
   productId,
   readSmallFile,
-  unreadable,
+  split,
   wholeNumber,
 } from './options.ts';
 import { readPublicKey } from './public-keys.ts';
 
-export interface WishOptions {
+export interface WishOptions extends PolicyWishOptions {
   addPerson: string[];
   removePerson: string[];
   replaceKey: string[];
@@ -29,19 +29,6 @@ export interface WishOptions {
   hardware?: string;
   builderKey?: string;
   removeProduct: string[];
-  set: string[];
-  addBuilder: string[];
-  retireBuilder: string[];
-  at?: string;
-  compromisedBuilder: string[];
-  organisation?: string;
-  addDirector: string[];
-  retireDirector: string[];
-  stolenDirector?: string;
-  denyImage: string[];
-  allowImage: string[];
-  denySigner: string[];
-  allowSigner: string[];
   sigstoreRoot?: string;
   renew?: string;
 }
@@ -87,13 +74,13 @@ export async function changesOf(options: WishOptions, place: Place): Promise<Cha
 }
 
 export function renewals(text: string | undefined): string[] | 'all' {
-  return text === 'all' ? 'all' : commas(text ?? '');
+  return text === 'all' ? 'all' : list(text ?? '');
 }
 
 /** `ann`, or `ann:root,targets` */
 function removePerson(text: string): Change {
   const [person, roles] = split(text, ':');
-  return { kind: 'remove-person', person, ...(roles === undefined ? {} : { roles: commas(roles) }) };
+  return { kind: 'remove-person', person, ...(roles === undefined ? {} : { roles: list(roles) }) };
 }
 
 /** `ann=ann.pub`, or `ann=ann.pub:root,targets` */
@@ -106,7 +93,7 @@ async function person(
   const [file, roles] = split(rest, ':');
   return {
     holder: await holder(option, name, file, cwd),
-    roles: roles === undefined ? undefined : commas(roles),
+    roles: roles === undefined ? undefined : list(roles),
   };
 }
 
@@ -133,49 +120,9 @@ function onlineRole(option: string, text: string): 'snapshot' | 'timestamp' {
   throw invalidOption(option, text, 'snapshot=… or timestamp=…');
 }
 
-async function policyChanges(options: WishOptions, { cwd, now }: Place): Promise<Change[]> {
-  const changes: Change[] = [];
-  const organisation = options.organisation === undefined ? {} : { organisation: options.organisation };
-  for (const text of options.addBuilder) {
-    const [product, file] = pair('--add-builder', text, 'e.g. acme.dc150=ci.pub');
-    changes.push({ kind: 'add-builder', product, builder: await readBuilder(cwd, file) });
-  }
-  for (const text of options.retireBuilder) {
-    const [product, builder] = pair('--retire-builder', text, 'e.g. acme.dc150=1a2b3c4d');
-    changes.push({ kind: 'retire-builder', product, builder, at: instantOf(options.at, now) });
-  }
-  for (const text of options.compromisedBuilder) {
-    const [product, builder] = pair('--compromised-builder', text, 'e.g. acme.dc150=1a2b3c4d');
-    changes.push({ kind: 'compromised-builder', product, builder });
-  }
-  for (const text of options.set) changes.push(setField(text));
-  for (const file of options.addDirector) {
-    changes.push({ kind: 'add-director', ...organisation, key: await readPublicKey(cwd, file) });
-  }
-  if (options.stolenDirector !== undefined) {
-    const key = await readPublicKey(cwd, options.stolenDirector);
-    changes.push({ kind: 'stolen-director', ...organisation, key });
-  }
-  for (const keyId of options.retireDirector) {
-    if (!/^[0-9a-f]{8,64}$/.test(keyId)) {
-      throw invalidOption('--retire-director', keyId, 'at least the first 8 digits of a key id');
-    }
-    changes.push({ kind: 'retire-director', ...organisation, keyId });
-  }
-  for (const text of options.denyImage) {
-    changes.push({ kind: 'deny', list: 'digests', entry: await digestOf(cwd, text) });
-  }
-  for (const text of options.allowImage) {
-    changes.push({ kind: 'allow', list: 'digests', entry: await digestOf(cwd, text) });
-  }
-  for (const entry of options.denySigner) changes.push({ kind: 'deny', list: 'signers', entry });
-  for (const entry of options.allowSigner) changes.push({ kind: 'allow', list: 'signers', entry });
-  return changes;
-}
-
 async function addProduct(options: WishOptions, { cwd, authority }: Place, name: string): Promise<Change> {
   const product = productId(name, '--add-product');
-  const engineers = commas(options.engineers ?? '');
+  const engineers = list(options.engineers ?? '');
   if (engineers.length === 0)
     throw invalidOption('--engineers', '', 'the people who sign its releases, e.g. ann,ben');
   if (options.builderKey === undefined) throw invalidOption('--builder-key', '', "the build's public key");
@@ -194,7 +141,7 @@ async function addProduct(options: WishOptions, { cwd, authority }: Place, name:
     holders,
     threshold: Math.min(ENGINEERS_NEEDED, holders.length),
     policy: {
-      builders: [await readBuilder(cwd, options.builderKey)],
+      builders: [await readBuilder('--builder-key', cwd, options.builderKey)],
       logs: 0,
       timestamps: 0,
       securityVersionCap: 1000,
@@ -238,60 +185,4 @@ function pemOf({ keytype, keyval }: { keytype: string; keyval: { public: string 
     Buffer.from(keyval.public, 'hex'),
   ]);
   return `-----BEGIN PUBLIC KEY-----\n${der.toString('base64')}\n-----END PUBLIC KEY-----\n`;
-}
-
-/** A public key, or a JSON file `{"issuer", "workflow", "ref"}` for an identity that Fulcio certifies. */
-async function readBuilder(cwd: string, file: string): Promise<Builder> {
-  const text = (await readSmallFile(resolve(cwd, file), 16 * 1024)).toString('utf8');
-  if (text.trimStart().startsWith('{') && text.includes('"issuer"')) {
-    const { issuer, workflow, ref } = JSON.parse(text) as Record<string, string>;
-    if (issuer === undefined || workflow === undefined) {
-      throw invalidOption('--add-builder', file, 'a public key, or JSON with issuer, workflow and ref');
-    }
-    return { kind: 'identity', issuer, workflow, ref: ref ?? '', state: 'active' };
-  }
-  const { publicKey } = await readPublicKey(cwd, file);
-  return { kind: 'key', keyId: hintOf(publicKey), publicKey, state: 'active' };
-}
-
-/** `acme.dc150:emergency-floor=5` */
-function setField(text: string): Change {
-  const example = `e.g. acme.dc150:emergency-floor=5; fields are ${Object.keys(POLICY_FIELDS).join(', ')}`;
-  const [what, value] = pair('--set', text, example);
-  const [product, field] = split(what, ':');
-  if (field === undefined) throw invalidOption('--set', text, example);
-  const word = value === 'true' || value === 'false' ? value === 'true' : value;
-  const read = /^\d/.test(value) ? wholeNumber('--set', value, 0, Number.MAX_SAFE_INTEGER) : word;
-  return { kind: 'set', product, field, value: read };
-}
-
-async function digestOf(cwd: string, text: string): Promise<string> {
-  if (SHA256.test(text)) return text;
-  const path = resolve(cwd, text);
-  if (!(await exists(path))) throw invalidOption('--deny-image', text, 'a SHA-256 in hex, or an image file');
-  return (await hashFile(path).catch(unreadable(path))).sha256;
-}
-
-function instantOf(text: string | undefined, now: number): string {
-  const ms = text === undefined ? now : Date.parse(text);
-  if (Number.isNaN(ms)) throw invalidOption('--at', text ?? '', 'a time such as 2026-12-01T00:00:00Z');
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
-}
-
-function pair(option: string, text: string, example: string): [string, string] {
-  const [left, right] = split(text, '=');
-  if (left === '' || right === undefined || right === '') throw invalidOption(option, text, example);
-  return [left, right];
-}
-
-function split(text: string, at: string): [string, string | undefined] {
-  const i = text.indexOf(at);
-  return i < 0 ? [text, undefined] : [text.slice(0, i), text.slice(i + 1)];
-}
-
-function commas(text: string): string[] {
-  return text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
 }

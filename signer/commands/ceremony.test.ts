@@ -1,5 +1,5 @@
 /** What the commands of a ceremony add to its rules: questions at a terminal, files, and the service's own keys. */
-import { readFile, rm, truncate } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Desk, openDesk } from './desk.fixture.ts';
 
@@ -58,6 +58,17 @@ describe('the first ceremony', () => {
     const { json } = await desk.run('ceremony', 'status', 'first');
     expect(json['documents']).toMatchObject([{ quorums: [{ signed: [{ name: 'ann' }] }] }, {}, {}]);
   });
+
+  it.each(['{"issuer": 5, "workflow": "w"}', '{"issuer": "i"}', '{"issuer": '])(
+    'takes no builder from %s',
+    async (text) => {
+      await writeFile(desk.path('builder.json'), text);
+      const product = ['--add-product', 'acme.dc150', '--engineers', 'ann=ann.pub'];
+      const start = ['ceremony', 'start', 'other', '--new', 'acme', '--service-keys', 'service.pub.json'];
+      const run = await desk.run(...start, ...product, '--builder-key', 'builder.json');
+      expect(run).toMatchObject({ exit: 2, code: 'OPTION_INVALID' });
+    },
+  );
 
   it('is not finished where the service has other keys than it names', async () => {
     for (const name of ['ann', 'ben']) {

@@ -84,11 +84,25 @@ export function unreadable(path: string): (cause: unknown) => never {
   };
 }
 
-function list(text: string): string[] {
+/** `a,b,c` */
+export function list(text: string): string[] {
   return text
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+/** `left=right`, neither of them empty. */
+export function pair(option: string, text: string, example: string): [string, string] {
+  const [left, right] = split(text, '=');
+  if (left === '' || right === undefined || right === '') throw invalidOption(option, text, example);
+  return [left, right];
+}
+
+/** At the first one. */
+export function split(text: string, at: string): [string, string | undefined] {
+  const i = text.indexOf(at);
+  return i < 0 ? [text, undefined] : [text.slice(0, i), text.slice(i + 1)];
 }
 
 function matching(option: string, text: string, pattern: RegExp, allowed: string): string {

@@ -8,8 +8,8 @@ import {
   type PublishedImage,
 } from '@tidegate/rollout/shell';
 import type { ChosenFallback, Database } from '../schema.ts';
-import { barredBecause } from '../barred.ts';
 import { count } from '../moves.ts';
+import { publishedImages } from '../published-images.ts';
 import { moveMany } from './move-many.ts';
 
 const HOUR_MS = 3_600_000;
@@ -113,26 +113,6 @@ async function releaseToLeave(
     .where('version', '=', rollout.release.version)
     .executeTakeFirstOrThrow();
   return { fallback: custom.fallback, securityVersion: security_version };
-}
-
-async function publishedImages(trx: Transaction<Database>, rollout: Rollout): Promise<PublishedImage[]> {
-  const rows = await trx
-    .selectFrom('releases')
-    .leftJoin('repository', 'repository.organisation', 'releases.organisation')
-    .select(['path', 'sha256', 'length', 'version', 'security_version', 'custom'])
-    .select(barredBecause('releases', 'repository').as('barred'))
-    .where('releases.organisation', '=', rollout.organisation)
-    .where('product', '=', rollout.product)
-    .execute();
-  return rows.map((row) => ({
-    path: row.path,
-    sha256: row.sha256,
-    length: row.length,
-    version: row.version,
-    securityVersion: row.security_version,
-    hardware: row.custom.hardware,
-    barred: row.barred !== null,
-  }));
 }
 
 /** They stay where they are; one that was taken for skipped or failed is put down as what it is, on the release. */
