@@ -90,6 +90,22 @@ test('a bucket that is not there, credentials that are wrong or missing, a store
   });
 });
 
+test('an installation without the library is told what to install', async () => {
+  vi.doMock('@aws-sdk/client-s3', () => {
+    throw new Error('ERR_MODULE_NOT_FOUND');
+  });
+  vi.resetModules();
+  try {
+    const { openBucket } = await import('./bucket.ts');
+    const location = parseLocation(s3.location());
+    if ('problem' in location) throw new Error(location.problem);
+    await expect(openBucket(location)).rejects.toMatchObject({ code: 'STORE_LIBRARY_MISSING' });
+  } finally {
+    vi.doUnmock('@aws-sdk/client-s3');
+    vi.resetModules();
+  }
+});
+
 test('one that takes the connection and says nothing does not hold the start up for ever', async () => {
   const mute = createServer().listen(0, '127.0.0.1');
   await once(mute, 'listening');

@@ -168,6 +168,18 @@ describe('a publication is refused, and nothing changes', () => {
       return desk.send(await desk.signTrust(desk.policy));
     }));
 
+  test('a target that says it is another product, whatever its engineers signed', () =>
+    refused('TARGET_INCONSISTENT', async () => {
+      const built = await desk.buildRelease('1.0.0');
+      await desk.upload(built.image, built.bundle);
+      const role = await desk.listReleases([built]);
+      const { path, sha256, length, custom } = built.target;
+      const bundles = custom.bundles.map((file) => ({ ...file, path: 'acme.x/b.sigstore.json' }));
+      const other = { ...custom, product: 'acme.x', bundles };
+      const targets = { [path]: { length, hashes: { sha256 }, custom: other } };
+      await desk.publishRole(await desk.signRole({ ...role, signed: { ...role.signed, targets } }));
+    }));
+
   test('a fallback that is not listed', () =>
     refused('FALLBACK_UNKNOWN', async () => {
       const built = await desk.buildRelease('1.0.0');
