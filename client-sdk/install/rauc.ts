@@ -9,12 +9,12 @@
 import { createReadStream } from 'node:fs';
 import { chmod, readFile } from 'node:fs/promises';
 import { Refusal } from '../protocol/index.ts';
-import type { RunningImage } from '../protocol/index.ts';
 import { diskFiles } from '../trust/index.ts';
 import type { Files } from '../trust/index.ts';
 import { checkBytes } from './digest.ts';
 import type { Installer, SlotStatus, VerifiedImage } from './installer.ts';
 import { RaucCommand } from './rauc-command.ts';
+import { parseRaucRecord, type RaucRecord } from './rauc-record.ts';
 import type { RaucSlot, RaucStatus } from './rauc-command.ts';
 
 export interface RaucOptions {
@@ -27,14 +27,6 @@ export interface RaucOptions {
 }
 
 /** What this adapter remembers of its own: RAUC knows slots and checksums, and not which bundle they came from. */
-interface RaucRecord {
-  format: 1;
-  /** Slot that was activated and not committed yet. */
-  trial: string | null;
-  /** By slot; good as long as RAUC's checksum of the slot is still `checksum`. */
-  slots: Record<string, { image: RunningImage; checksum: string }>;
-}
-
 const RECORD = 'rauc.json';
 
 export function rauc({ busAddress, folder, bootId = kernelBootId }: RaucOptions): Installer {
@@ -43,7 +35,7 @@ export function rauc({ busAddress, folder, bootId = kernelBootId }: RaucOptions)
 
   const look = async (): Promise<{ now: RaucStatus; record: RaucRecord }> => ({
     now: await command.status(),
-    record: await readRecord(files),
+    record: parseRaucRecord(await files.read(RECORD)),
   });
   async function discard(): Promise<void> {
     const { now, record } = await look();
@@ -171,18 +163,6 @@ function mustBeCommitted(now: RaucStatus, record: RaucRecord): void {
 }
 
 /** Where it is lost, what the slots hold is unknown, and a trial is not known as one; the agent commits by its own state all the same. */
-async function readRecord(files: Files): Promise<RaucRecord> {
-  const empty: RaucRecord = { format: 1, trial: null, slots: {} };
-  const bytes = await files.read(RECORD);
-  if (!bytes) return empty;
-  try {
-    const value = JSON.parse(bytes.toString('utf8')) as RaucRecord | null;
-    return value?.format === 1 && typeof value.slots === 'object' ? value : empty;
-  } catch {
-    return empty;
-  }
-}
-
 async function writeRecord(files: Files, record: RaucRecord): Promise<void> {
   await files.write(RECORD, Buffer.from(JSON.stringify(record)));
 }
