@@ -1,6 +1,6 @@
 /** Looking after published releases at the desk: every kind of change, what a cosigner reads, and what a cosigner refuses. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { generateKey, writeKeyFile } from '../keys/index.ts';
 import { type Change, type Proposal, readWorkingCopy } from '../repository/index.ts';
 import { type Desk, FAST_SCRYPT, openDesk, type Run } from './desk.fixture.ts';
@@ -12,14 +12,21 @@ const DAY = 24 * 60 * 60 * 1000;
 const SAID = ['--product', PRODUCT, '--hardware', 'dc150-r2', '--security-version', '3'];
 
 let desk: Desk;
+let template: Desk;
 
-beforeEach(async () => {
+beforeAll(async () => {
   desk = await openDesk();
   await desk.run('init');
   await desk.run('product', 'add', PRODUCT, '--hardware', 'dc150-r2');
   await writeFile(desk.path('sbom.json'), '{"bomFormat":"CycloneDX","specVersion":"1.6","components":[]}');
   await release('1.0.0');
   await release('1.1.0');
+  template = desk;
+});
+afterAll(() => template.close());
+beforeEach(async () => {
+  desk = await openDesk();
+  await cp(template.folder, desk.folder, { recursive: true });
 });
 afterEach(() => desk.close());
 
