@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { Command } from 'commander';
 import { Refusal, type ReleaseTarget } from '@tidegate/client-sdk/protocol';
 import { hashFile } from '../attest/index.ts';
@@ -6,9 +6,10 @@ import { checkProposal, productRole, readWorkingCopy, RepositoryError } from '..
 import { type CommandContext, now } from './context.ts';
 import { describeProposal, describeSignatures, proposalJson } from './describe.ts';
 import { exists, homeOf } from './home.ts';
-import { holdersHere } from './keyring.ts';
+import { holdersKnown } from './keyring.ts';
 import { unreadable } from './options.ts';
 import { findProposal, saveProposal } from './proposals.ts';
+import { keepProposal } from './release-finish.ts';
 import { report, type Result } from './result.ts';
 import { adoptRole, openSignerKey, signProposal } from './signing.ts';
 
@@ -64,9 +65,12 @@ async function cosign(
   const signed = await signProposal(proposal, role, await openSignerKey(context, options.key));
   const checked = checkProposal(copy, signed, at);
   await saveProposal(file, signed);
-  if (checked.status.complete) await adoptRole(home, signed);
+  if (checked.status.complete) {
+    await adoptRole(home, signed);
+    await keepProposal(home, signed);
+  }
 
-  const holders = await holdersHere(home, role);
+  const holders = await holdersKnown(home, role, copy);
   return {
     json: { ...proposalJson(file, signed, checked, holders), imageSeen: looked },
     lines: [
@@ -76,7 +80,12 @@ async function cosign(
         ? ['  the image is not here; only its digest was seen']
         : []),
       ...describeSignatures(signed, checked.status, holders),
-      checked.status.complete ? 'Next: tidegate publish' : 'More signatures are needed.',
+      ...(checked.status.complete
+        ? [
+            'Next: tidegate publish',
+            `  others with documents of their own first take it in: tidegate release finish ${basename(file)}`,
+          ]
+        : [`More signatures are needed: pass on ${file}.`]),
     ],
   };
 }

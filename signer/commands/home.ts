@@ -69,8 +69,9 @@ export function personKey(home: Home, person: string, name: string): string {
   return join(home.keys, person, `${name}.key.json`);
 }
 
-/** How to name a key on the command line, from where the person is. */
-export function keyHint(home: Home, cwd: string, name: string): string {
+/** How to name a key on the command line, from where the person is; after a ceremony everybody knows where their own is. */
+export async function keyHint(home: Home, cwd: string, name: string): Promise<string> {
+  if (!(await exists(home.keys))) return '<your key>';
   return join(relative(cwd, home.keys) || '.', '<you>', `${name}.key.json`);
 }
 

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KeyError, openKeyFile, passphraseIn, peekKeyFile, type PrivateKey } from '../keys/index.ts';
-import type { Role } from '../repository/index.ts';
+import { peopleOf, type Role, type WorkingCopy } from '../repository/index.ts';
 import type { CommandContext } from './context.ts';
 import { type Home, personKey } from './home.ts';
 
@@ -20,6 +20,16 @@ export async function openKey(context: Pick<CommandContext, 'env'>, path: string
 export async function keyHolders(home: Home): Promise<string[]> {
   const folders = await readdir(home.keys).catch((): string[] => []);
   return folders.filter((name) => name !== 'ci').sort();
+}
+
+/** Key id → person, for the keys of a role whose holders the signed targets name, or that are on this machine. */
+export async function holdersKnown(
+  home: Home,
+  role: Role,
+  { targets }: Pick<WorkingCopy, 'targets'>,
+): Promise<Map<string, string>> {
+  const named = [...peopleOf(targets.metadata)].filter(([keyId]) => role.keyids.includes(keyId));
+  return new Map([...(await holdersHere(home, role)), ...named]);
 }
 
 /** Key id → person, for the keys of a role that are on this machine. */

@@ -11,7 +11,7 @@ import {
 import { type CommandContext, now } from './context.ts';
 import { describeProposal, describeSignatures, proposalJson } from './describe.ts';
 import { exists, type Home, homeOf, keyHint } from './home.ts';
-import { holdersHere } from './keyring.ts';
+import { holdersKnown } from './keyring.ts';
 import { listProposals, proposalFile, referenceOf, saveProposal, sideFilesHere } from './proposals.ts';
 import type { Result } from './result.ts';
 import { adoptRole, openSignerKey, roleOf, signProposal } from './signing.ts';
@@ -56,7 +56,7 @@ export async function proposeChange(
   await saveProposal(file, proposal, { exclusive: true });
   if (checked.status.complete) await adoptRole(home, proposal);
 
-  const holders = await holdersHere(home, role);
+  const holders = await holdersKnown(home, role, copy);
   return {
     json: proposalJson(file, proposal, checked, holders),
     lines: [
@@ -65,10 +65,18 @@ export async function proposeChange(
       `Proposal: ${file}`,
       checked.status.complete
         ? 'Next: tidegate publish'
-        : `Next, by another of them: tidegate release cosign ${referenceOf(proposal)} --key ${keyHint(home, context.cwd, product)}`,
+        : `Next, by another of them: tidegate release cosign ${referenceOf(proposal)} --key ${await keyHint(home, context.cwd, product)}`,
+      ...(checked.status.complete
+        ? []
+        : [
+            `  on a machine of their own: send them this file${imageToo(proposal)}, and cosign takes it by name`,
+          ]),
     ],
   };
 }
+
+const imageToo = ({ imageFile }: { imageFile?: string }): string =>
+  imageFile === undefined ? '' : ' and the image';
 
 /** Two proposals of one product would both be the role's next version; whichever came second would have to be signed again. */
 async function refuseSecond(home: Home, copy: WorkingCopy, product: string): Promise<void> {

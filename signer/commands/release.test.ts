@@ -298,8 +298,10 @@ describe('a cosigner', () => {
   });
 
   it('does not sign over a role that has moved on', async () => {
-    await tamper(({ role }) => (role.signed.version = 5));
+    await tamper(({ role }) => (role.signed.version = 1));
     expect(await refused(() => cosign(1))).toBe('PROPOSAL_STALE');
+    await tamper(({ role }) => (role.signed.version = 5));
+    expect(await refused(() => cosign(1))).toBe('PROPOSAL_AHEAD');
   });
 
   it('does not sign another image than the one at hand', async () => {

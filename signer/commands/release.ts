@@ -13,9 +13,10 @@ import { type CommandContext, now } from './context.ts';
 import { cosignCommand } from './cosign.ts';
 import { describeProposal, describeSignatures, proposalJson } from './describe.ts';
 import { type Home, homeOf } from './home.ts';
-import { holdersHere, nameOf } from './keyring.ts';
+import { holdersKnown, nameOf } from './keyring.ts';
 import { findProposal, listProposals, referenceOf, type StoredProposal } from './proposals.ts';
 import { proposeCommand } from './propose.ts';
+import { releaseFinishCommand } from './release-finish.ts';
 import { upkeepCommands } from './upkeep.ts';
 import { report, type Result } from './result.ts';
 
@@ -23,6 +24,7 @@ export function releaseCommand(context: CommandContext): Command {
   const release = new Command('release').description('Releases: propose, cosign, look at, and look after');
   release.addCommand(proposeCommand(context));
   release.addCommand(cosignCommand(context));
+  release.addCommand(releaseFinishCommand(context));
   for (const command of upkeepCommands(context)) release.addCommand(command);
   release
     .command('list')
@@ -83,7 +85,7 @@ export async function localRelease(
   const { product, change, role } = proposal;
   const signers = productRole(copy.targets.metadata, product);
   const status = signatureStatus(role, signers);
-  const holders = await holdersHere(home, signers);
+  const holders = await holdersKnown(home, signers, copy);
   return {
     kind: change.kind,
     product,
@@ -114,7 +116,7 @@ async function show(context: CommandContext, name: string): Promise<Result> {
   const { file, proposal } = await findProposal(home, context.cwd, name);
   const copy = await readWorkingCopy(home.repository);
   const checked = checkProposal(copy, proposal, now(context));
-  const holders = await holdersHere(home, productRole(copy.targets.metadata, proposal.product));
+  const holders = await holdersKnown(home, productRole(copy.targets.metadata, proposal.product), copy);
   return {
     json: proposalJson(file, proposal, checked, holders),
     lines: [

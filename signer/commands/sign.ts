@@ -112,7 +112,7 @@ async function sign(context: CommandContext, file: string, options: SignOptions)
       `Bundle: ${out}`,
       ...(sbom ? [`SBOM (${sbom.format} ${sbom.version}): ${sbomOut}`] : []),
       `Next: tidegate release propose ${file} --bundle ${options.out ?? `${file}.sigstore.json`} ${sbom ? `--sbom ${options.sbomOut ?? `${file}.sbom.sigstore.json`} ` : ''}--product ${product} \\`,
-      `        --version ${version} --hardware ${hardware.join(',')} --security-version ${securityVersion} --key ${keyHint(home, context.cwd, product)}`,
+      `        --version ${version} --hardware ${hardware.join(',')} --security-version ${securityVersion} --key ${await keyHint(home, context.cwd, product)}`,
     ],
   };
 }

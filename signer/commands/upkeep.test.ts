@@ -296,7 +296,7 @@ describe('a cosigner refuses', () => {
       ],
       ['a longer life', 'PROPOSAL_TAMPERED', (p) => (p.role.signed.expires = '2036-01-01T00:00:00Z')],
       ['a life that is over', 'PROPOSAL_TAMPERED', (p) => (p.role.signed.expires = '2026-01-01T00:00:00Z')],
-      ['another version of the role', 'PROPOSAL_STALE', (p) => (p.role.signed.version = 9)],
+      ['another version of the role', 'PROPOSAL_AHEAD', (p) => (p.role.signed.version = 9)],
       ['a file that nothing lists', 'PROPOSAL_TAMPERED', (p) => p.files.push('e30=')],
       ['an unknown kind', 'PROPOSAL_MALFORMED', (p) => Object.assign(p.change, { kind: 'rename' })],
       ['a member that nobody is shown', 'PROPOSAL_MALFORMED', (p) => Object.assign(p.change, { also: 1 })],

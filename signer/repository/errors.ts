@@ -26,7 +26,10 @@ export const REPOSITORY_ERRORS = {
   PROPOSAL_EXISTS: 'This is proposed already. Let the others cosign it, or delete the file to start again.',
   PROPOSAL_PENDING:
     'Another change of this product waits for signatures. Let it be cosigned first, or delete its file.',
-  PROPOSAL_COMPLETE: 'This has all its signatures. Publish it with `tidegate publish`.',
+  PROPOSAL_COMPLETE:
+    'This has all its signatures. `tidegate release finish` takes it in where it came from another machine, `tidegate publish` publishes it.',
+  PROPOSAL_AHEAD:
+    'This builds on a change that is not here yet. Take that in first: `tidegate release finish` with its file, in the order in which they were made.',
   PROPOSAL_STALE: 'The product role has moved on since this was proposed. Propose it again.',
   PROPOSAL_TAMPERED: 'The proposal changes something else than it names. Do not sign it.',
 } as const;

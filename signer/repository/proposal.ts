@@ -111,6 +111,7 @@ function isAdopted(current: Metadata<Targets>, { change, role }: Proposal, statu
 function requireNext(current: Metadata<Targets>, proposal: Proposal, now: number): void {
   const { product, change, role } = proposal;
   const name = nameOfProposal(proposal);
+  if (role.signed.version > current.signed.version + 1) throw new RepositoryError('PROPOSAL_AHEAD', name);
   if (role.signed.version !== current.signed.version + 1) throw new RepositoryError('PROPOSAL_STALE', name);
   const { version, expires } = role.signed;
   const expected = { ...applyChange(current, product, change).signed, version, expires };
