@@ -1,7 +1,7 @@
 /** Single changes, single signatures, and what is said of them. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Refusal } from '@tidegate/client-sdk/protocol';
-import { hintOf } from '../keys/index.ts';
+import { type Builder, Refusal } from '@tidegate/client-sdk/protocol';
+import { hintOf, type PublicKey } from '../keys/index.ts';
 import { applyChanges } from './changes.ts';
 import { differencesOf } from './differences.ts';
 import {
@@ -108,6 +108,21 @@ describe('changes that are refused', () => {
     [
       "ben's key as dan's",
       () => [{ kind: 'add-person', holder: { name: 'dan', key: world.keyOf('ben') }, roles: ['root'] }],
+      'KEY_TWICE',
+    ],
+    [
+      "an engineer's key as the build's",
+      () => [{ kind: 'add-builder', product: PRODUCT, builder: buildKey(world.keyOf('ben')) }],
+      'KEY_TWICE',
+    ],
+    [
+      "the service's director key as the build's",
+      () => [{ kind: 'add-builder', product: PRODUCT, builder: buildKey(world.director) }],
+      'KEY_TWICE',
+    ],
+    [
+      "the build's key as a person's",
+      () => [{ kind: 'add-person', holder: { name: 'dan', key: world.build }, roles: ['root'] }],
       'KEY_TWICE',
     ],
     [
@@ -335,6 +350,10 @@ describe('what is said', () => {
 });
 
 type Sigs = { keyid: string; sig: string }[];
+
+function buildKey({ publicKey }: PublicKey): Builder {
+  return { kind: 'key', keyId: hintOf(publicKey), publicKey, state: 'active' };
+}
 
 function builderOf({ build }: World): string {
   return hintOf(build.publicKey);

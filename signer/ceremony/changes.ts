@@ -1,7 +1,7 @@
 /** What people ask for, as edits of an authority. */
 import { POLICY_TARGET, PRODUCT, type ProductPolicy } from '@tidegate/client-sdk/protocol';
 import { tufKeyOf } from '@tidegate/client-sdk/trust';
-import { type PublicKey } from '../keys/index.ts';
+import { type PublicKey, publicKeyOf } from '../keys/index.ts';
 import { RepositoryError, type RoleKeys, type TufKey } from '../repository/index.ts';
 import { type Authority, isTopLevel, productsIn, roleOf } from './authority.ts';
 import { CeremonyError } from './errors.ts';
@@ -189,11 +189,33 @@ export function requireSound(authority: Authority): void {
     const twice = people.find((person, i) => people.indexOf(person) !== i);
     if (twice !== undefined && !online) throw new CeremonyError('PERSON_TWICE', `${twice}, ${role}`);
   }
+  requireBuildersApart(authority);
   for (const [organisation, { keys }] of Object.entries(authority.policy.directors)) {
     if (keys.some(({ state }) => state === 'active')) continue;
     throw new CeremonyError('DIRECTOR_MISSING', organisation);
   }
   if (Object.keys(authority.policy.directors).length === 0) {
     throw new CeremonyError('DIRECTOR_MISSING', POLICY_TARGET);
+  }
+}
+
+/** A build counts by its own key and by its engineers': who held two of these would stand in for a third person. */
+function requireBuildersApart({ keys, people, policy }: Authority): void {
+  const taken = new Map([
+    ...[...keys.keys()].map((keyId) => [keyId, people.get(keyId) ?? `key ${keyId.slice(0, 8)}`] as const),
+    ...Object.values(policy.directors).flatMap((director) =>
+      director.keys.map(({ keyId }) => [keyId, 'the service'] as const),
+    ),
+  ]);
+  for (const [product, { builders }] of Object.entries(policy.products)) {
+    for (const builder of builders) {
+      if (builder.kind !== 'key' || builder.state !== 'active') continue;
+      const holder = taken.get(publicKeyOf(builder.publicKey).keyId);
+      if (holder === undefined) continue;
+      throw new CeremonyError(
+        'KEY_TWICE',
+        `The build key ${builder.keyId.slice(0, 8)} of ${product} is ${holder}'s`,
+      );
+    }
   }
 }

@@ -38,8 +38,8 @@ export function encodeCeremony(file: CeremonyFile): string {
  * Reads the shape of the file; what the documents say is for `checkCeremony`.
  * @throws CeremonyError `CEREMONY_MALFORMED`.
  */
-export function parseCeremony(bytes: Uint8Array): CeremonyFile {
-  const malformed = (cause?: unknown) => new CeremonyError('CEREMONY_MALFORMED', 'Ceremony', { cause });
+export function parseCeremony(bytes: Uint8Array, name = 'Ceremony'): CeremonyFile {
+  const malformed = (cause?: unknown) => new CeremonyError('CEREMONY_MALFORMED', name, { cause });
   if (bytes.length > MAX_CEREMONY_BYTES) throw malformed();
   let value: unknown;
   try {

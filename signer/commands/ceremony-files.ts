@@ -37,5 +37,6 @@ export async function ownState(home: Home): Promise<TrustState | undefined> {
 }
 
 async function readCeremonyFile(context: CommandContext, name: string): Promise<CeremonyFile> {
-  return parseCeremony(await readSmallFile(resolve(context.cwd, name), MAX_CEREMONY_BYTES));
+  const bytes = await readSmallFile(resolve(context.cwd, name), MAX_CEREMONY_BYTES);
+  return parseCeremony(bytes, name);
 }

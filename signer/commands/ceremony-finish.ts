@@ -67,6 +67,7 @@ async function finish(
   options: FinishOptions,
 ): Promise<Result> {
   const home = homeOf(context);
+  const word = files.length === 1 ? 'file' : `${files.length} files`;
   const checked = await openCeremony(context, files);
   const commit = finishCeremony(checked);
   const isFirst = checked.before === undefined;
@@ -87,8 +88,8 @@ async function finish(
       isFirst
         ? sets
           ? `The service begins with them: hand out ${home.credentials}/<name>.json, then tidegate start`
-          : 'The others run the same on their machines, with the same file; the service is started where its keys are.'
-        : 'The others run the same on their machines, with the same file. Next, once: tidegate publish',
+          : `The others run the same on their machines, with the same ${word}; the service is started where its keys are.`
+        : `The others run the same on their machines, with the same ${word}. Next, once: tidegate publish`,
     ],
   };
 }

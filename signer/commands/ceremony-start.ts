@@ -173,7 +173,7 @@ async function first(context: CommandContext, options: StartOptions, name: strin
     throw invalidOption('--service-keys', '', 'the file that `tidegate key service` made');
   }
   const service = await readServiceKeys(context.cwd, options.serviceKeys);
-  const organisation = organisationId(name);
+  const organisation = organisationId(name, '--new');
   const sigstoreRoot = encodeFile(EMPTY_SIGSTORE_ROOT).toString('utf8');
   const empty = emptyAuthority(organisation, service, sigstoreRoot);
   const changes = await changesOf(options, { cwd: context.cwd, authority: empty, now: now(context) });

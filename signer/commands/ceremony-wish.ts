@@ -47,6 +47,7 @@ const ENGINEERS_NEEDED = 2;
 /** @throws CommandError, KeyError. */
 export async function changesOf(options: WishOptions, place: Place): Promise<Change[]> {
   const changes: Change[] = [];
+  requireCompany(options);
   for (const text of options.removePerson) changes.push(removePerson(text));
   for (const text of options.replaceKey) {
     const { holder, roles } = await person('--replace-key', text, place.cwd);
@@ -71,6 +72,20 @@ export async function changesOf(options: WishOptions, place: Place): Promise<Cha
     changes.push({ kind: 'sigstore-root', text: bytes.toString('utf8') });
   }
   return changes;
+}
+
+/** An option that says more about another one changes nothing without it, and would be passed over in silence. */
+function requireCompany(options: WishOptions): void {
+  const pairs = [
+    ['--engineers', options.engineers, '--add-product', options.addProduct],
+    ['--builder-key', options.builderKey, '--add-product', options.addProduct],
+    ['--hardware', options.hardware, '--add-product', options.addProduct],
+    ['--at', options.at, '--retire-builder', options.retireBuilder[0]],
+  ] as const;
+  for (const [option, given, other, company] of pairs) {
+    if (given === undefined || company !== undefined) continue;
+    throw new CommandError('OPTION_INVALID', `${option} goes with ${other}, which is not given`);
+  }
 }
 
 export function renewals(text: string | undefined): string[] | 'all' {

@@ -31,6 +31,7 @@ it('every command answers in JSON and shows examples', () => {
     'reattest',
     'propose',
     'cosign',
+    'finish',
     'attest',
     'amend',
     'deprecate',

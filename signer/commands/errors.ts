@@ -4,13 +4,17 @@ import { Refusal } from '@tidegate/client-sdk/protocol';
 export const COMMAND_ERRORS = {
   STATE_EXISTS:
     'There is a Tidegate state here already; init never runs over one. Set TIDEGATE_HOME to another folder.',
-  STATE_MISSING: 'There is no Tidegate state here. Run `tidegate init`, or set TIDEGATE_HOME.',
+  STATE_MISSING:
+    'There is no Tidegate state here. Go to the folder that holds .tidegate, or set TIDEGATE_HOME; where nothing exists yet, begin with `tidegate ceremony start --new` (or `tidegate init` to try it out).',
   FILE_UNREADABLE: 'This file cannot be read. Check the path.',
   FILE_EXISTS: 'This file is there already and is not overwritten. Take another name, or move it away.',
   PASSPHRASES_DIFFER: 'The two passphrases are not the same. Nothing was made; try again.',
   NOT_CONFIRMED: 'You did not say yes, so nothing was signed.',
   SERVICE_KEYS_FOREIGN:
     "The service's keys on this machine are not the ones that the ceremony names. Run this where `tidegate key service` was run.",
+  SUCCESSOR_MISSING: 'There is no successor to switch to. Make one with `tidegate key service --next`.',
+  SUCCESSOR_UNNAMED:
+    'The documents here do not name this key yet, so chargers would not believe it. Finish the ceremony that adds it, publish, and switch then.',
   FILE_TOO_LARGE: 'This file is far longer than what is expected here. Check the path.',
   NAME_INVALID:
     'A name begins with a lower-case letter and holds letters, digits and `-`, at most 32 in all.',

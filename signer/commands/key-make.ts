@@ -13,13 +13,14 @@ import {
   type Scheme,
   writeKeyFile,
 } from '../keys/index.ts';
-import { digits, type ServiceKeys } from '../ceremony/index.ts';
+import { authorityOf, digits, type ServiceKeys } from '../ceremony/index.ts';
 import { writeWhole } from '../whole-file.ts';
 import { askSecret } from './ask.ts';
 import { newPassphrase, writePassphrase } from './ceremony.ts';
 import type { CommandContext } from './context.ts';
 import { CommandError } from './errors.ts';
-import { exists, homeOf } from './home.ts';
+import { ownState } from './ceremony-files.ts';
+import { exists, type Home, homeOf } from './home.ts';
 import { invalidOption } from './options.ts';
 import { encodeServiceKeys } from './public-keys.ts';
 import { report, type Result } from './result.ts';
@@ -113,7 +114,7 @@ async function service(
   options: { out: string; next?: string; switch?: string },
 ): Promise<Result> {
   const online = join(homeOf(context).service, 'online');
-  if (options.switch !== undefined) return switchKey(online, onlineRole('--switch', options.switch));
+  if (options.switch !== undefined) return switchKey(context, onlineRole('--switch', options.switch));
   const out = resolve(context.cwd, options.out);
   if (options.next !== undefined) return nextKey(context, online, onlineRole('--next', options.next), out);
   const passphrase = await onlinePassphrase(online);
@@ -145,21 +146,32 @@ async function service(
 }
 
 async function nextKey(context: CommandContext, online: string, role: Online, out: string): Promise<Result> {
-  const key = generateKey('ed25519');
-  await write(context, keyPath(online, role, '.next'), key, await onlinePassphrase(online));
+  const path = keyPath(online, role, '.next');
+  // One that an interrupted try has left is handed over again, and never replaced: a ceremony may name it already.
+  const key = (await exists(path)) ? await peekKeyFile(path) : generateKey('ed25519');
+  if (!(await exists(path))) {
+    await write(context, path, key as PrivateKey, await onlinePassphrase(online));
+  }
   await writeWhole(out, key.publicKey);
-  const ceremony = role === 'director' ? `--add-director ${out}` : `--add-online-key ${role}=${out}`;
+  const ceremony =
+    role === 'director'
+      ? `--add-director ${out} (or --stolen-director ${out}, where the one in use was stolen)`
+      : `--add-online-key ${role}=${out}`;
   return {
     json: { role, keyId: key.keyId, publicFile: out, publicKey: key.publicKey },
     lines: [
-      `Made the next ${role} key ${key.keyId.slice(0, 8)}. The service goes on with the one that it has.`,
+      `The next ${role} key is ${key.keyId.slice(0, 8)}. The service goes on with the one that it has.`,
       `Next: tidegate ceremony start FILE ${ceremony}`,
     ],
   };
 }
 
-async function switchKey(online: string, role: Online): Promise<Result> {
+async function switchKey(context: CommandContext, role: Online): Promise<Result> {
+  const home = homeOf(context);
+  const online = join(home.service, 'online');
+  if (!(await exists(keyPath(online, role, '.next')))) throw new CommandError('SUCCESSOR_MISSING', role);
   const next = await peekKeyFile(keyPath(online, role, '.next'));
+  await requireNamed(home, role, next);
   const before: PublicKey = await peekKeyFile(keyPath(online, role));
   await rename(keyPath(online, role), keyPath(online, role, `.${before.keyId.slice(0, 8)}`));
   await rename(keyPath(online, role, '.next'), keyPath(online, role));
@@ -174,6 +186,20 @@ async function switchKey(online: string, role: Online): Promise<Result> {
       `Then, unless a ceremony has taken the old one away already: tidegate ceremony start FILE ${ceremony}`,
     ],
   };
+}
+
+/** A service that signs with a key which nobody has named is believed by no charger. Only where the documents are here can that be seen. */
+async function requireNamed(home: Home, role: Online, { keyId }: PublicKey): Promise<void> {
+  const own = await ownState(home);
+  if (own === undefined) return;
+  const { roles, policy } = authorityOf(own);
+  const named =
+    role === 'director'
+      ? Object.values(policy.directors).flatMap(({ keys }) =>
+          keys.flatMap((key) => (key.state === 'active' ? key.keyId : [])),
+        )
+      : (roles.get(role)?.keyids ?? []);
+  if (!named.includes(keyId)) throw new CommandError('SUCCESSOR_UNNAMED', `${role} key ${keyId.slice(0, 8)}`);
 }
 
 function keyPath(online: string, role: Online, infix = ''): string {

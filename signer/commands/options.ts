@@ -14,8 +14,8 @@ export function peopleList(option: string, text: string): string[] {
   return names;
 }
 
-export function organisationId(text: string): string {
-  return matching('--organisation', text, ORGANISATION, 'an id such as acme');
+export function organisationId(text: string, option = '--organisation'): string {
+  return matching(option, text, ORGANISATION, 'an id in lower-case letters, such as acme');
 }
 
 /** @param option how it was given: an option, or the name of an argument. */
@@ -55,7 +55,8 @@ export function wholeNumber(option: string, text: string, least: number, most: n
 
 /** Names the option, what was given, and what would have been right. */
 export function invalidOption(option: string, given: string, allowed: string): CommandError {
-  return new CommandError('OPTION_INVALID', `${option} takes ${allowed}, not ${JSON.stringify(given)}`);
+  const not = given === '' ? 'and is not given' : `not ${JSON.stringify(given)}`;
+  return new CommandError('OPTION_INVALID', `${option} takes ${allowed}, ${not}`);
 }
 
 /** Collects the values of an option that may be given more than once. */

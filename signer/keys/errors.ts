@@ -9,7 +9,8 @@ export const KEY_ERRORS = {
   // Key files
   KEY_NOT_FOUND: 'There is no key file at this path. Check the path, or make one with `tidegate init`.',
   KEY_EXISTS: 'A key file is there already and is not overwritten. Move it away if it is really not needed.',
-  KEY_MALFORMED: 'This is not a Tidegate key file, or it is damaged. Restore it from its backup.',
+  KEY_MALFORMED:
+    'This is not the key file that is asked for here, or it is damaged. Check the path: `.key.json` signs, `.pub` is handed over; else restore it from its backup.',
   KEY_PASSPHRASE: 'The passphrase does not open this key file. Check it; nothing was signed.',
   KEY_PASSPHRASE_MISSING:
     'No passphrase for this key file. Set TIDEGATE_PASSPHRASE; a development key has a file `passphrase` beside it.',

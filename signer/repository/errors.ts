@@ -19,7 +19,8 @@ export const REPOSITORY_ERRORS = {
   DIGEST_EXISTS: 'These very bytes are listed already as another version. Check which image this is.',
   CUSTOM_INVALID: "The release's description is not of the right shape.",
   FALLBACK_UNKNOWN: 'A fallback must be an earlier release that the product role lists with the same digest.',
-  WORKING_COPY_MISSING: 'There is no working copy here. Run `tidegate init`, or set TIDEGATE_HOME.',
+  WORKING_COPY_MISSING:
+    'There are no signed documents here. Go to the folder that holds .tidegate, or set TIDEGATE_HOME; where nothing exists yet, begin with `tidegate ceremony start --new` (or `tidegate init` to try it out).',
   WORKING_COPY_BROKEN: 'The working copy is damaged or not signed as it must be. Restore it.',
   PROPOSAL_MISSING: 'There is no such proposal. See `tidegate release list`.',
   PROPOSAL_MALFORMED: 'This is not a proposal file, or it is damaged. Propose it again.',
