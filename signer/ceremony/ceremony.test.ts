@@ -287,6 +287,21 @@ describe('signatures', () => {
 });
 
 describe('what is said', () => {
+  it('of a retired builder whose builds carry no timestamps', () => {
+    const change: Change = {
+      kind: 'retire-builder',
+      product: PRODUCT,
+      builder: builderOf(world),
+      at: '2026-11-01T00:00:00Z',
+    };
+    const timed: Change = { kind: 'set', product: PRODUCT, field: 'timestamps', value: 1 };
+    const lines = (changes: Change[]) =>
+      describeCeremony(checkCeremony(world.start(changes), world.state, NOW), NOW).join('\n');
+    expect(lines([change])).toMatch(/careful: .*no timestamps.*tidegate reattest/);
+    expect(lines([change, timed])).not.toContain('no timestamps');
+    expect(lines([timed])).not.toContain('no timestamps');
+  });
+
   const says = (changes: Change[]) => checkCeremony(world.start(changes), world.state, NOW).differences;
 
   it.each<[string, () => Change[], RegExp]>([

@@ -3,6 +3,7 @@ import { type Authority, nameOf, productsIn } from './authority.ts';
 import { type CheckedCeremony, fingerprint } from './check.ts';
 import { type Difference, digits, roleWords, signersWords } from './differences.ts';
 import { CEREMONY_ERRORS } from './errors.ts';
+import { builderId } from './policy-changes.ts';
 import type { DocumentStatus, Quorum } from './status.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -16,6 +17,7 @@ export function describeCeremony(checked: CheckedCeremony, now: number): string[
       ? ['A new organisation. Everything below is new.', ...everybody(checked)]
       : ['What changes:', ...changes(checked.differences)]),
     ...warnings(checked),
+    ...untimedWarnings(checked),
     'What is signed:',
     ...checked.documents.flatMap((document) => describeDocument(checked, document, now)),
     ...origin(checked, compared, finished),
@@ -67,6 +69,19 @@ function warnings({ after }: CheckedCeremony): string[] {
     if (keyids.length > threshold) return [];
     const way = role === 'root' ? ', and nobody can replace it' : '';
     return [`  careful: ${role} has nobody to spare; with one key lost it cannot be signed any more${way}`];
+  });
+}
+
+/** What a builder made before it retired counts by its timestamp, which most builds with a key have not. */
+function untimedWarnings({ before, after }: CheckedCeremony): string[] {
+  return Object.entries(after.policy.products).flatMap(([product, { builders, timestamps }]) => {
+    const active = before?.policy.products[product]?.builders.filter(({ state }) => state === 'active') ?? [];
+    const was = new Set(active.map(builderId));
+    const retires = builders.some((builder) => builder.state === 'retired' && was.has(builderId(builder)));
+    if (!retires || timestamps > 0) return [];
+    return [
+      `  careful: ${product} asks for no timestamps; what a retired builder made without one counts no more. First let the next builder count, and attest again with it: tidegate reattest`,
+    ];
   });
 }
 

@@ -68,11 +68,22 @@ async function today(context: CommandContext): Promise<Result> {
     lines: [
       ...roleLines(authority),
       ...documents.map(
-        ({ name, version, expires }) => `${name} version ${version} is valid until ${expires}`,
+        ({ name, version, expires }) => `${name} version ${version} ${lifeWords(expires, now(context))}`,
       ),
       `Fingerprint of the root: ${fingerprint(own.root)}`,
     ],
   };
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** As the service's alarms begin. */
+const SOON_DAYS = 30;
+
+function lifeWords(expires: string, at: number): string {
+  const days = Math.floor((Date.parse(expires) - at) / DAY_MS);
+  const next = 'Next: tidegate ceremony start FILE --renew all';
+  if (Date.parse(expires) <= at) return `counts no more since ${expires}. ${next}`;
+  return `is valid until ${expires}${days < SOON_DAYS ? `, ${days} days from now. ${next}` : ''}`;
 }
 
 function documentsIn({ root, targets, products }: TrustState) {

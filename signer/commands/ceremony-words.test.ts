@@ -27,7 +27,7 @@ async function founded(): Promise<void> {
 
 describe('what is mistyped', () => {
   it.each([
-    [['--new', 'Acme GmbH', '--service-keys', 's'], /--new takes an id .*"Acme GmbH"/],
+    [['--new', 'Acme GmbH', '--service-keys', 'service.pub.json'], /--new takes an id .*"Acme GmbH"/],
     [['--new', 'acme'], /--service-keys takes .*and is not given/],
     [
       ['--new', 'acme', '--service-keys', 'service.pub.json', '--engineers', 'ann'],
@@ -56,6 +56,17 @@ describe('what is mistyped', () => {
     await writeFile(desk.path('letter.txt'), 'Dear Ben');
     expect((await desk.say('ceremony', 'status', 'letter.txt')).err[0]).toContain('letter.txt');
   });
+});
+
+it('documents that end soon, or have ended, are shown as that, with what to do', async () => {
+  await founded();
+  const status = async () => (await desk.say('ceremony', 'status')).out.join('\n');
+  const DAY_MS = 24 * 60 * 60 * 1000;
+  expect(await status()).not.toContain('--renew');
+  desk.now += 80 * DAY_MS;
+  expect(await status()).toMatch(/root version 1 is valid until .*, 10 days from now\. .*--renew all/);
+  desk.now += 20 * DAY_MS;
+  expect(await status()).toMatch(/targets version 1 counts no more since .*--renew all/);
 });
 
 describe('a key of the service', () => {

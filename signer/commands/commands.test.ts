@@ -32,6 +32,7 @@ it('every command answers in JSON and shows examples', () => {
     'propose',
     'cosign',
     'finish',
+    'drop',
     'attest',
     'amend',
     'deprecate',

@@ -35,6 +35,7 @@ export { completeCredentials, type CredentialFile, type OperatorEntry } from './
 export { type Ceremony, type Home, homeAt, homeOf, personKey, readCeremony } from './home.ts';
 export { openKey } from './keyring.ts';
 export { isAdopted } from './release-target.ts';
+export { dropProposal } from './release-drop.ts';
 export { localRelease, localReleases, type LocalRelease } from './release.ts';
 export {
   filesOf,

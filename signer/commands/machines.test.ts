@@ -125,4 +125,12 @@ describe('a proposal that goes from machine to machine', () => {
     expect((await grace.run('release', 'finish', 'mail.json')).code).toBe('THRESHOLD_NOT_MET');
     expect(await versionAt(grace)).toBe(1);
   });
+
+  it('is taken back while it lacks signatures, and another one takes its place', async () => {
+    await propose('1.0.0');
+    expect((await erin.run('release', 'drop', `${PRODUCT}@1.0.0`)).exit).toBe(0);
+    expect((await propose('1.0.0')).err).toEqual([]);
+    await cosign('1.0.0');
+    expect((await frank.run('release', 'drop', `${PRODUCT}@1.0.0`)).code).toBe('PROPOSAL_SIGNED');
+  });
 });

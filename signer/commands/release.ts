@@ -16,6 +16,7 @@ import { type Home, homeOf } from './home.ts';
 import { holdersKnown, nameOf } from './keyring.ts';
 import { findProposal, listProposals, referenceOf, type StoredProposal } from './proposals.ts';
 import { proposeCommand } from './propose.ts';
+import { releaseDropCommand } from './release-drop.ts';
 import { releaseFinishCommand } from './release-finish.ts';
 import { upkeepCommands } from './upkeep.ts';
 import { report, type Result } from './result.ts';
@@ -25,6 +26,7 @@ export function releaseCommand(context: CommandContext): Command {
   release.addCommand(proposeCommand(context));
   release.addCommand(cosignCommand(context));
   release.addCommand(releaseFinishCommand(context));
+  release.addCommand(releaseDropCommand(context));
   for (const command of upkeepCommands(context)) release.addCommand(command);
   release
     .command('list')

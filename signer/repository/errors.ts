@@ -24,13 +24,19 @@ export const REPOSITORY_ERRORS = {
   WORKING_COPY_BROKEN: 'The working copy is damaged or not signed as it must be. Restore it.',
   PROPOSAL_MISSING: 'There is no such proposal. See `tidegate release list`.',
   PROPOSAL_MALFORMED: 'This is not a proposal file, or it is damaged. Propose it again.',
-  PROPOSAL_EXISTS: 'This is proposed already. Let the others cosign it, or delete the file to start again.',
+  PROPOSAL_EXISTS:
+    'This is proposed already. Let the others cosign it, or take it back with `tidegate release drop`.',
   PROPOSAL_PENDING:
-    'Another change of this product waits for signatures. Let it be cosigned first, or delete its file.',
+    'Another change of this product waits for signatures. Let it be cosigned first, or take it back with `tidegate release drop`.',
   PROPOSAL_COMPLETE:
     'This has all its signatures. `tidegate release finish` takes it in where it came from another machine, `tidegate publish` publishes it.',
   PROPOSAL_AHEAD:
     'This builds on a change that is not here yet. Take that in first: `tidegate release finish` with its file, in the order in which they were made.',
+  PROPOSAL_SIGNED:
+    'All have signed this, so the service has to be asked whether it is published. Say who you are: --credential, or TIDEGATE_CREDENTIAL.',
+  PROPOSAL_PUBLISHED:
+    'This is published, and cannot be dropped any more. `tidegate release yank`, `deprecate --undo` and `amend` change what is published.',
+  PROPOSAL_BUILT_ON: 'Another change builds on this one. Drop that first.',
   PROPOSAL_STALE: 'The product role has moved on since this was proposed. Propose it again.',
   PROPOSAL_TAMPERED: 'The proposal changes something else than it names. Do not sign it.',
 } as const;

@@ -1,6 +1,13 @@
 import { Command } from 'commander';
-import { homeOf, type LocalRelease, localReleases, signerCommands } from '@tidegate/signer/commands';
-import type { PublishedVersions } from '@tidegate/signer/repository';
+import {
+  dropProposal,
+  findProposal,
+  homeOf,
+  type LocalRelease,
+  localReleases,
+  signerCommands,
+} from '@tidegate/signer/commands';
+import { nameOfProposal, type PublishedVersions, RepositoryError } from '@tidegate/signer/repository';
 import { CommandError, type CommandContext } from './context.ts';
 import { allPages } from './pages.ts';
 import { type CommonOptions, newCommand, run } from './run.ts';
@@ -32,7 +39,7 @@ interface Release {
  */
 export function releaseCommand(context: CommandContext): Command {
   const group = new Command('release').description('Releases: propose, cosign, look at');
-  return group.addCommand(list(context)).addCommand(show(context));
+  return group.addCommand(list(context)).addCommand(show(context)).addCommand(drop(context));
 }
 
 function list(context: CommandContext): Command {
@@ -112,6 +119,25 @@ function show(context: CommandContext): Command {
       }
     });
     return published ? undefined : delegate(context, 'show', [name], options);
+  });
+}
+
+function drop(context: CommandContext): Command {
+  return newCommand('drop <proposal>', 'Forget a proposal on this machine that is not to be published', [
+    'release drop acme.dc150@1.2.0',
+    'release drop acme.dc150@1.1.0     (a yank that the service refuses, too)',
+  ]).action(async (name: string, options: CommonOptions) => {
+    if (!hasCredential(context, options)) return delegate(context, 'drop', [name], options);
+    return run(context, options, async ({ service }) => {
+      const home = homeOf(context);
+      const stored = await findProposal(home, context.cwd, name, { signed: true });
+      const { product, role } = stored.proposal;
+      const { roles } = await service.get<PublishedVersions>('/repository');
+      if (role.signed.version <= (roles[product] ?? 0)) {
+        throw new RepositoryError('PROPOSAL_PUBLISHED', nameOfProposal(stored.proposal));
+      }
+      return dropProposal(home, stored, true);
+    });
   });
 }
 

@@ -100,3 +100,33 @@ test('with --json all of them; to a person the first few, the number, and how to
   expect(said).toContain('13 more (all of them with --json)');
   expect((await typing.run('erin', 'publish', '--strand', path)).json).toMatchObject({ changed: true });
 });
+
+async function publish(version: string): Promise<void> {
+  await typing.propose(version, '--adopt');
+  await typing.cosign();
+  expect(await typing.run('erin', 'publish')).toMatchObject({ exit: 0, json: { changed: true } });
+}
+
+test('a change that is refused, and all have signed, can be dropped, and does not keep the next one from being published', async () => {
+  await publish('2.0.0');
+  const reference = `${PRODUCT}@2.0.0`;
+  await db
+    .updateTable('chargers')
+    .set({
+      running_version: '2.0.0',
+      running_sha256: db.selectFrom('releases').select('sha256').where('version', '=', '2.0.0'),
+    })
+    .execute();
+  const yank = ['release', 'yank', reference, '--reason', 'a mistake', '--key', keyFile('erin')];
+  expect((await typing.signer(...yank)).exit).toBe(0);
+  expect((await typing.signer('release', 'cosign', '--key', keyFile('frank'))).exit).toBe(0);
+  expect((await typing.run('erin', 'publish')).json.error?.code).toBe('WOULD_STRAND');
+  // The service is asked first: what is published is not taken back by forgetting it.
+  expect((await typing.signer('release', 'drop', reference)).err.join()).toContain('PROPOSAL_SIGNED');
+  const dropped = await typing.say('erin', 'release', 'drop', reference);
+  expect([dropped.exit, dropped.err]).toEqual([0, []]);
+  expect(dropped.out.join('\n')).toContain('on every machine that has taken it in');
+  await publish('2.1.0');
+  const late = await typing.run('erin', 'release', 'drop', `${PRODUCT}@2.1.0`);
+  expect([late.exit, late.json.error?.code]).toEqual([1, 'PROPOSAL_PUBLISHED']);
+});
