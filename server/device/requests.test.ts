@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { LIMITS } from '@tidegate/client-sdk/protocol';
-import { metadataKey, TIMESTAMP_KEY, targetKey } from '@tidegate/signer/repository';
+import { BlobError, metadataKey, TIMESTAMP_KEY, targetKey } from '@tidegate/signer/repository';
 import {
   type Fleet,
   PRODUCT,
@@ -183,4 +183,58 @@ test('a root is there once its publication has committed, and not before', async
   await db.updateTable('repository').set({ root_version: 3 }).execute();
   expect((await get('/tuf/metadata/3.root.json')).json).toEqual({ root: 3 });
   await db.updateTable('repository').set({ root_version: 2 }).execute();
+});
+
+/** Has the store do something else before the next reads. */
+function beforeGet(work: (key: string) => Promise<unknown>): void {
+  const { blobs } = fleet.deps;
+  const real = blobs.get.bind(blobs);
+  blobs.get = async (...args) => {
+    await work(args[0]);
+    return real(...args);
+  };
+  onTestFinished(() => void (blobs.get = real));
+}
+
+test('a timestamp that is replaced while it is asked for comes whole, with the length and the tag that are its own', async () => {
+  const { blobs } = fleet.deps;
+  const before = (await get('/tuf/metadata/timestamp.json')).headers.etag;
+  let replaced = 0;
+  beforeGet(async (key) => {
+    if (replaced++ === 0) await blobs.put(key, Buffer.from('{"t":2000000}'), { replace: 'any' });
+  });
+  const { status, headers, json } = await get('/tuf/metadata/timestamp.json');
+  expect([status, headers['content-length'], json]).toEqual([200, '13', { t: 2_000_000 }]);
+  expect(headers.etag).toBe(`"${(await blobs.stat(TIMESTAMP_KEY))?.etag}"`);
+  expect(headers.etag).not.toBe(before);
+});
+
+test('a range of a file that shrinks meanwhile is refused, and of one that never stands still it is said', async () => {
+  const { blobs } = fleet.deps;
+  await blobs.put(TIMESTAMP_KEY, Buffer.from('{"t":1000000}'), { replace: 'any' });
+  let version = 0;
+  let forever = false;
+  beforeGet(async (key) => {
+    if (version++ > 0 && !forever) return;
+    await blobs.put(key, Buffer.from(`{"t":${version % 10}}`), { replace: 'any' });
+  });
+  const late = await get('/tuf/metadata/timestamp.json', { range: 'bytes=10-' });
+  expect([late.status, late.headers['content-range']]).toEqual([416, 'bytes */7']);
+  forever = true;
+  const never = await get('/tuf/metadata/timestamp.json');
+  expect([never.status, never.headers['retry-after']]).toEqual([503, '1']);
+  expect(never.json).toMatchObject({ code: 'UNAVAILABLE' });
+});
+
+test('while the store is away chargers are told to come again', async () => {
+  beforeGet((key) => Promise.reject(new BlobError('BLOB_UNAVAILABLE', key, { cause: new Error('503') })));
+  for (const path of ['/tuf/metadata/timestamp.json', TARGET]) {
+    const answer = await get(path);
+    expect([answer.status, answer.headers['retry-after'], answer.headers['cache-control']]).toEqual([
+      503,
+      '30',
+      'no-store',
+    ]);
+    expect(answer.json).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  }
 });

@@ -1,7 +1,14 @@
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { FILE_NAME, PRODUCT, SHA256 } from '@tidegate/client-sdk/protocol';
-import { type BlobStat, type BlobStore, type ByteRange, TIMESTAMP_KEY } from '@tidegate/signer/repository';
+import {
+  type Blob,
+  BlobError,
+  type BlobStat,
+  type BlobStore,
+  type ByteRange,
+  TIMESTAMP_KEY,
+} from '@tidegate/signer/repository';
 import { ApiError } from '../http/index.ts';
 import type { DeviceDeps } from './deps.ts';
 import { rootVersion } from './repository-state.ts';
@@ -50,6 +57,10 @@ function isFileName(name: string): boolean {
   return FILE_NAME.test(name.replace(/\.sigstore\.json$/, ''));
 }
 
+/** A blob that is replaced this often between two requests to the store is not worth waiting for. */
+const ATTEMPTS = 5;
+
+/** @throws ApiError `NOT_FOUND`, `RANGE_INVALID`, `UNAVAILABLE` */
 async function sendBlob(
   blobs: BlobStore,
   key: string,
@@ -57,26 +68,52 @@ async function sendBlob(
   type: string,
   response: Response,
 ): Promise<void> {
-  const { req: request } = response;
-  const stat = await blobs.stat(key);
-  if (stat === undefined) throw notThere(key);
-  const etag = `"${stat.etag.replaceAll('"', '')}"`;
-  response.set({ 'Cache-Control': cacheControl, ETag: etag, 'Accept-Ranges': 'bytes', 'Content-Type': type });
-  // `fresh` compares If-None-Match with the ETag just set. RFC 9110 §13.1.2
-  if (request.fresh) {
-    response.status(304).end();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const stat = await blobs.stat(key);
+    if (stat === undefined) throw notThere(key);
+    const etag = `"${stat.etag.replaceAll('"', '')}"`;
+    response.set({
+      'Cache-Control': cacheControl,
+      ETag: etag,
+      'Accept-Ranges': 'bytes',
+      'Content-Type': type,
+    });
+    // `fresh` compares If-None-Match with the ETag just set. RFC 9110 §13.1.2
+    if (response.req.fresh) {
+      response.status(304).end();
+      return;
+    }
+    const range = rangeOf(response.req, stat, etag);
+    const blob = await open(blobs, key, range);
+    // Replaced in between: neither length, tag nor range would be those of the bytes.
+    if (blob === undefined || blob.stat.etag !== stat.etag) {
+      blob?.body.destroy();
+      continue;
+    }
+    await send(blob, range, response);
     return;
   }
-  const range = rangeOf(request, stat, etag);
-  const blob = await blobs.get(key, range);
-  if (blob === undefined) throw notThere(key);
+  throw new ApiError('UNAVAILABLE', `${key} changes again and again.`, { headers: { 'Retry-After': '1' } });
+}
+
+/** Undefined where the range does not lie within the blob any more, or the blob is gone. */
+async function open(blobs: BlobStore, key: string, range: ByteRange | undefined): Promise<Blob | undefined> {
+  try {
+    return await blobs.get(key, range);
+  } catch (error) {
+    if (error instanceof BlobError && error.code === 'BLOB_RANGE') return undefined;
+    throw error;
+  }
+}
+
+async function send({ stat, body }: Blob, range: ByteRange | undefined, response: Response): Promise<void> {
   const length = range === undefined ? stat.length : range.end - range.start + 1;
   response.set('Content-Length', String(length));
   if (range !== undefined) {
     response.status(206).set('Content-Range', `bytes ${range.start}-${range.end}/${stat.length}`);
   }
   try {
-    await pipeline(blob.body, response);
+    await pipeline(body, response);
   } catch (error) {
     // A charger that hangs up in the middle resumes later; that is no error of the service's.
     if (!response.destroyed && !response.closed) throw error;

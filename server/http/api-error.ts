@@ -186,6 +186,11 @@ export const API_ERRORS = {
     status: 500,
     advice: 'The service failed. Read the cause in its log, or ask whoever runs it to.',
   },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    advice:
+      'The store of images and metadata does not answer, or has no room. Try again after Retry-After; its own error is in the log of the service.',
+  },
   UNAVAILABLE: {
     status: 503,
     advice: 'The service is starting, stopping or overloaded. Try again after Retry-After.',

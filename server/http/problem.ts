@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { REFUSALS, Refusal } from '@tidegate/client-sdk/protocol';
+import { BlobError } from '@tidegate/signer/repository';
 import { API_ERRORS, ApiError, type FieldProblem } from './api-error.ts';
 
 /** RFC 9457 problem details, with our own `code`. */
@@ -13,8 +14,12 @@ export interface Problem {
   problems?: FieldProblem[];
 }
 
+/** Seconds until a store that was away is asked again. */
+const STORE_RETRY_AFTER = 30;
+
 /** What the caller is told about an error. Only errors made for callers say more than "the service failed". */
-export function problemOf(error: unknown): Problem {
+export function problemOf(thrown: unknown): Problem {
+  const error = forCallers(thrown);
   if (error instanceof ApiError) {
     return {
       ...error.members,
@@ -24,8 +29,17 @@ export function problemOf(error: unknown): Problem {
     };
   }
   if (error instanceof Refusal) return problem(error.code, REFUSALS[error.code], 422, error.detail);
-  if (isUriError(error)) return problemOf(new ApiError('NOT_FOUND', 'The path is not well-formed.'));
   return problem('INTERNAL', API_ERRORS.INTERNAL.advice, 500, 'An unexpected error.');
+}
+
+/** What libraries and ports throw, in the words of the API. */
+function forCallers(error: unknown): unknown {
+  if (isUriError(error)) return new ApiError('NOT_FOUND', 'The path is not well-formed.');
+  if (error instanceof BlobError && error.code === 'BLOB_UNAVAILABLE') {
+    const headers = { 'Retry-After': String(STORE_RETRY_AFTER) };
+    return new ApiError('STORE_UNAVAILABLE', error.message, { cause: error, headers });
+  }
+  return error;
 }
 
 function problem(code: string, title: string, status: number, detail: string): Problem {
@@ -37,7 +51,8 @@ function isUriError(error: unknown): boolean {
   return error instanceof URIError;
 }
 
-export function sendProblem(response: Response, error: unknown): void {
+export function sendProblem(response: Response, thrown: unknown): void {
+  const error = forCallers(thrown);
   const body = problemOf(error);
   if (error instanceof ApiError) response.set(error.headers);
   // Whatever headers the handler meant for its own answer must not make caches keep the refusal.

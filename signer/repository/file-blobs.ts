@@ -38,37 +38,49 @@ export function fileBlobs(root: string): BlobStore {
     async put(key, body, options = {}) {
       const path = pathOf(key);
       const aside = join(root, ASIDE, randomBytes(12).toString('hex'));
-      await mkdir(join(root, ASIDE), { recursive: true, mode: 0o700 });
-      if (!swept) await sweep(join(root, ASIDE));
+      await reach(key, async () => {
+        await mkdir(join(root, ASIDE), { recursive: true, mode: 0o700 });
+        if (!swept) await sweep(join(root, ASIDE));
+      });
       swept = true;
       try {
         await writeAside(aside, key, body, options);
-        await makeFolder(root, dirname(path));
-        return options.replace === undefined
-          ? await move(aside, path, key, options)
-          : await alone(() => move(aside, path, key, options));
+        return await reach(key, async () => {
+          await makeFolder(root, dirname(path));
+          return options.replace === undefined
+            ? await move(aside, path, key, options)
+            : await alone(() => move(aside, path, key, options));
+        });
       } finally {
         await rm(aside, { force: true });
       }
     },
 
     async get(key, range) {
-      const handle = await openToRead(pathOf(key));
-      return handle === undefined ? undefined : read(handle, key, range);
+      const path = pathOf(key);
+      return reach(key, async () => {
+        const handle = await openToRead(path);
+        return handle === undefined ? undefined : read(handle, key, range);
+      });
     },
 
     async stat(key) {
-      const found = await stat(pathOf(key), { bigint: true }).catch(ifMissing(undefined));
-      return found?.isFile() ? statOf(found) : undefined;
+      const path = pathOf(key);
+      return reach(key, async () => {
+        const found = await stat(path, { bigint: true }).catch(ifMissing(undefined));
+        return found?.isFile() ? statOf(found) : undefined;
+      });
     },
 
     async remove(key) {
       const path = pathOf(key);
-      const found = await stat(path).catch(ifMissing(undefined));
-      if (!found?.isFile()) return;
-      await mkdir(join(root, ASIDE), { recursive: true, mode: 0o700 });
-      await alone(() => rm(path, { force: true }));
-      await syncFolder(dirname(path)).catch(ifMissing(undefined));
+      return reach(key, async () => {
+        const found = await stat(path).catch(ifMissing(undefined));
+        if (!found?.isFile()) return;
+        await mkdir(join(root, ASIDE), { recursive: true, mode: 0o700 });
+        await alone(() => rm(path, { force: true }));
+        await syncFolder(dirname(path)).catch(ifMissing(undefined));
+      });
     },
   };
 }
@@ -87,18 +99,18 @@ async function writeAside(aside: string, key: string, body: BlobBody, options: P
   const { expect } = options;
   const hash = createHash('sha256');
   let length = 0;
-  const handle = await open(aside, 'wx', 0o644);
+  const handle = await reach(key, () => open(aside, 'wx', 0o644));
   try {
     for await (const chunk of body instanceof Uint8Array ? [body] : body) {
       length += chunk.length;
       // Before the write: an endless body stops here and not at a full disk.
       if (expect !== undefined && length > expect.length) throw new BlobError('BLOB_LENGTH', key);
       hash.update(chunk);
-      await handle.writeFile(chunk);
+      await reach(key, () => handle.writeFile(chunk));
     }
     if (expect !== undefined && length !== expect.length) throw new BlobError('BLOB_LENGTH', key);
     if (expect !== undefined && hash.digest('hex') !== expect.sha256) throw new BlobError('BLOB_DIGEST', key);
-    await handle.sync();
+    await reach(key, () => handle.sync());
   } finally {
     await handle.close();
   }
@@ -158,6 +170,16 @@ function ifMissing<T>(value: T): (error: unknown) => T {
     if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ENOTDIR')) return value;
     throw error;
   };
+}
+
+/** A disk that is full, gone or not ours is a store that is unavailable. What a body throws is its own, and does not come through here. */
+async function reach<T>(key: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const failed = cause instanceof Error && ('syscall' in cause || isSystemError(cause, 'ERR_SQLITE_ERROR'));
+    throw failed ? new BlobError('BLOB_UNAVAILABLE', key, { cause }) : cause;
+  }
 }
 
 function isSystemError(error: unknown, code: string): boolean {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileBlobs, memoryBlobs } from '@tidegate/signer/repository';
@@ -64,6 +64,28 @@ it('files: what a killed process left aside goes after a day, and not before', a
   await utimes(join(folder, '.aside', 'old'), 1, 1);
   await fileBlobs(folder).put('a', Buffer.from('x'));
   expect(await readdir(join(folder, '.aside'))).toEqual(['new']);
+});
+
+it('files: a disk that refuses is a store that is unavailable, and what a body throws stays its own', async () => {
+  const folder = await newFolder();
+  const unavailable = { code: 'BLOB_UNAVAILABLE', cause: { syscall: expect.any(String) as string } };
+  await writeFile(join(folder, 'file'), '');
+  await expect(fileBlobs(join(folder, 'file')).put('a', Buffer.from('x'))).rejects.toMatchObject(unavailable);
+  const blobs = fileBlobs(folder);
+  await symlink('loop', join(folder, 'loop'));
+  await expect(blobs.put('loop/a', Buffer.from('x'))).rejects.toMatchObject(unavailable);
+  await expect(blobs.get('loop')).rejects.toMatchObject(unavailable);
+  await expect(blobs.stat('loop')).rejects.toMatchObject(unavailable);
+  await expect(blobs.remove('loop')).rejects.toMatchObject(unavailable);
+  await mkdir(join(folder, '.aside', 'lock'));
+  await expect(blobs.put('a', Buffer.from('x'), { replace: 'any' })).rejects.toMatchObject({
+    code: 'BLOB_UNAVAILABLE',
+  });
+  const broken = (async function* () {
+    yield await readFile(join(folder, 'missing'));
+  })();
+  await expect(blobs.put('b', broken)).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(await readdir(join(folder, '.aside'))).toEqual(['lock']);
 });
 
 describe('files: between processes', () => {
