@@ -86,7 +86,7 @@ const signatureList: Reader<Signature[]> = (value, at) => {
 export function parseRoot(bytes: Uint8Array, dialect: Dialect = TIDEGATE): Parsed<RootMetadata> {
   const members = {
     ...common('root'),
-    keys: keyMap,
+    keys: keyMap(),
     roles: openObject({ root: role, timestamp: role, snapshot: role, targets: role }),
   };
   const read = dialect.unversionedFiles

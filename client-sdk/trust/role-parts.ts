@@ -15,7 +15,10 @@ import {
   type Reader,
 } from './shape.ts';
 
+/** Of one role, and of a root. */
 export const MAX_KEYS = 64;
+/** Of all roles that one role delegates to; the file's length bounds them too. */
+const MAX_DELEGATED_KEYS = 4096;
 export const KEY_ID = SHA256;
 const SHA512 = /^[0-9a-f]{128}$/;
 const HASH_PREFIX = /^[0-9a-f]{1,64}$/;
@@ -70,14 +73,17 @@ const tufKey: Reader<TufKey> = (value, at) => {
   return value as TufKey;
 };
 
-export const keyMap: Reader<Map<string, TufKey>> = (value, at) => {
-  const keys = mapOf(KEY_ID, tufKey, MAX_KEYS)(value, at);
-  for (const [id, key] of keys) {
-    // TUF 4.2: clients MUST calculate each KEYID
-    if (keyIdOf(key) !== id) throw new ShapeError(`${at}/${id}`, 'the hash of its key');
-  }
-  return keys;
-};
+export function keyMap(max = MAX_KEYS): Reader<Map<string, TufKey>> {
+  const read = mapOf(KEY_ID, tufKey, max);
+  return (value, at) => {
+    const keys = read(value, at);
+    for (const [id, key] of keys) {
+      // TUF 4.2: clients MUST calculate each KEYID
+      if (keyIdOf(key) !== id) throw new ShapeError(`${at}/${id}`, 'the hash of its key');
+    }
+    return keys;
+  };
+}
 
 export const roleKeys = {
   keyids: distinct(arrayOf(text(64, KEY_ID), MAX_KEYS)),
@@ -121,11 +127,11 @@ function digests({ otherHashes }: Dialect): Reader<Digests> {
 
 export function delegations({ hashedPaths, maxRoles }: Dialect): Reader<Delegations> {
   if (!hashedPaths) {
-    const read = openObject({ keys: keyMap, roles: arrayOf(delegation, maxRoles) });
+    const read = openObject({ keys: keyMap(MAX_DELEGATED_KEYS), roles: arrayOf(delegation, maxRoles) });
     return (value, at) => ({ ...read(value, at), succinct: undefined });
   }
   const read = openObject(
-    { keys: keyMap },
+    { keys: keyMap(MAX_DELEGATED_KEYS) },
     { roles: arrayOf(anyDelegation, maxRoles), succinct_roles: succinctRoles },
   );
   return (value, at) => {

@@ -245,3 +245,36 @@ describe('signatures', () => {
     );
   });
 });
+
+it('keeps 200 products with three engineers each apart, as a charger reads them', async () => {
+  const products = Array.from({ length: 200 }, (_, i) => ({
+    name: `acme.p${i}`,
+    keys: [generateKey(), generateKey(), generateKey()],
+  }));
+  let all = newTargets(NOW);
+  for (const { name, keys } of products) all = delegateProduct(all, name, { keys, threshold: 2 });
+  all = await signed(all, topLevelRole(root, 'targets'), people.slice(0, 2));
+  const roles = new Map<string, Uint8Array>();
+  for (const { name, keys } of products) {
+    roles.set(name, encode(await signed(newProductRole(NOW), productRole(all, name), keys.slice(1))));
+  }
+  const snapshot = await signed(
+    newSnapshot({ targets: all, products: roles }, 1, NOW),
+    topLevelRole(root, 'snapshot'),
+    [online.snapshot],
+  );
+  const timestamp = await signed(newTimestamp(encode(snapshot), 1, NOW), topLevelRole(root, 'timestamp'), [
+    online.timestamp,
+  ]);
+  const signedRoot = await signed(root, topLevelRole(root, 'root'), people.slice(0, 2));
+  const set = TrustedSet.start(encode(signedRoot));
+  set.updateTimestamp(encode(timestamp), NOW);
+  set.updateSnapshot(encode(snapshot), NOW);
+  set.updateTargets(encode(all), NOW);
+  for (const { name } of products) set.updateProductRole(name, roles.get(name)!, NOW);
+  expect(productsOf(all)).toHaveLength(200);
+  // The keys of one product say nothing about another.
+  const [first, second] = products;
+  const foreign = await signed(newProductRole(NOW), productRole(all, first!.name), first!.keys);
+  expect(codeOf(() => checkSigned(foreign, productRole(all, second!.name)))).toBe('THRESHOLD_NOT_MET');
+});
