@@ -5,7 +5,7 @@ import type { Remains } from './destroy.ts';
 
 const EXAMPLES = `
 Without --yes it only lists what would go; nothing brings it back. Chargers that trust these keys can be given no other firmware afterwards.
-A database of your own (DATABASE_URL) and a Redis are left alone, and so is what Tidegate did not make.
+A database of your own (DATABASE_URL), a Redis and a bucket (TIDEGATE_STORE) are left alone and named; so is what Tidegate did not make.
 
 Examples:
   $ tidegate destroy
@@ -27,7 +27,7 @@ export function destroyCommand(context: CommandContext): Command {
       try {
         const { destroy, findRemains } = await import('./destroy.ts');
         const { folder } = homeOf(context);
-        const remains = removed ? await destroy(folder) : await findRemains(folder);
+        const remains = removed ? await destroy(folder, context.env) : await findRemains(folder, context.env);
         if (json) context.out(JSON.stringify({ removed, ...remains }));
         else for (const line of describe(remains, removed)) context.out(line);
       } catch (error) {
@@ -36,11 +36,12 @@ export function destroyCommand(context: CommandContext): Command {
     });
 }
 
-function describe({ home, remove, keep }: Remains, removed: boolean): string[] {
+function describe({ home, remove, keep, elsewhere }: Remains, removed: boolean): string[] {
   return [
     removed ? `Removed from ${home}:` : `Would remove from ${home}, for good:`,
     ...remove.map(({ path, what }) => `  ${path}  (${what})`),
     ...(keep.length === 0 ? [] : [`${removed ? 'Kept' : 'Would keep'}: ${keep.join(', ')}`]),
+    ...elsewhere.map((place) => `Not here, and left alone: ${place}`),
     ...(removed ? [] : ['Nothing was changed. To do it: tidegate destroy --yes']),
   ];
 }

@@ -11,8 +11,12 @@ import { TestState } from './state.fixture.ts';
 let state: TestState;
 beforeEach(async () => {
   state = await TestState.init();
+  env = {};
 });
 afterEach(() => state.remove());
+
+/** Further variables of the environment. */
+let env: Record<string, string> = {};
 
 async function destroy(...args: string[]) {
   const ran = { exit: 0, out: [] as string[], err: [] as string[] };
@@ -20,7 +24,7 @@ async function destroy(...args: string[]) {
     out: (line) => ran.out.push(line),
     err: (line) => ran.err.push(line),
     json: false,
-    env: { TIDEGATE_HOME: state.home },
+    env: { TIDEGATE_HOME: state.home, ...env },
     cwd: state.root,
     tty: false,
     exit: (code) => (ran.exit = code),
@@ -46,7 +50,7 @@ test('lists everything and changes nothing without --yes; with it, state and dat
   await service.ended;
   const before = (await readdir(state.root, { recursive: true })).sort();
   const listed = jsonOf(await destroy('--json'));
-  expect(listed).toMatchObject({ removed: false, home: state.home, keep: [] });
+  expect(listed).toMatchObject({ removed: false, home: state.home, keep: [], elsewhere: [] });
   const paths = (listed['remove'] as { path: string }[]).map(({ path }) => path);
   const made = ['service', 'keys', 'credentials', 'ceremony.json'].map((name) => join(state.home, name));
   expect(paths).toEqual(expect.arrayContaining(elsewhere === undefined ? made : [elsewhere, ...made]));
@@ -86,4 +90,21 @@ test('a service that holds the folder keeps it', async () => {
   expect(jsonOf(await destroy('--json'))).toMatchObject({ error: { code: 'ALREADY_RUNNING' } });
   await claim.release();
   expect(jsonOf(await destroy('--json'))).toMatchObject({ removed: false });
+});
+
+test('what lies in a bucket, a database or a Redis stays, and is said to, without passwords', async () => {
+  expect(jsonOf(await destroy('--json'))['elsewhere']).toEqual([
+    expect.stringContaining('TIDEGATE_STORE') as string,
+  ]);
+  env = {
+    TIDEGATE_STORE: 's3://firmware/fleet/eu?endpoint=http://127.0.0.1:1&region=eu',
+    DATABASE_URL: 'postgresql://tidegate:hunter2@127.0.0.1/tidegate',
+    REDIS_URL: 'redis://:hunter2@127.0.0.1',
+  };
+  for (const args of [[], ['--yes']]) {
+    const { out } = await destroy(...args);
+    const said = out.filter((line) => line.includes('left alone')).join(' ');
+    expect(said).toMatch(/s3:\/\/firmware\/fleet\/eu.*DATABASE_URL.*REDIS_URL/);
+    expect(out.join(' ')).not.toContain('hunter2');
+  }
 });
