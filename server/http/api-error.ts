@@ -179,7 +179,7 @@ export const API_ERRORS = {
   REPOSITORY_FENCED: {
     status: 503,
     advice:
-      'Another service, with another database, has written into this store; this one publishes nothing. Stop it. Or stop the other one, move metadata/timestamp.json out of the store, and send what this one lacks with "tidegate publish".',
+      'Another service, with another database, has written into this store; this one publishes nothing. Stop it. Or stop the other one, and let this one learn from the store what it lacks: "tidegate repository take-over".',
   },
   // The service
   INTERNAL: {

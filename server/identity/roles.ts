@@ -32,6 +32,8 @@ export const PERMISSIONS = {
   'rollout.control': RUNS_THE_FLEET,
   /** Upload images and publish signed metadata: products, releases, and what takes them back. */
   'release.publish': MAKES_RELEASES,
+  /** Let this service's database follow a store that another service has written into. */
+  'repository.take-over': ['admin'],
   /** Add and revoke operators. */
   'operator.manage': ['admin'],
   /** Confirm that somebody whom one admin added is a person of their own; see `independence.ts`. */

@@ -54,6 +54,8 @@ const TABLE: Record<string, string> = {
   'get /alarms': everyone,
   'get /repository/collectable': releases,
   'post /repository/collect': releases,
+  'get /repository/take-over': releases,
+  'post /repository/take-over': 'admin',
   'get /uploads/:sha256': releases,
   'put /uploads/:sha256': releases,
   'post /publications': releases,

@@ -113,7 +113,7 @@ function startSet(current: Current | undefined, roots: { bytes: Buffer }[]): Tru
 }
 
 /** Else the service could not say what is current, and every charger would stay where it is. */
-function requireOnlineKeys(set: TrustedSet, keys: PublishingDeps['keys']): void {
+export function requireOnlineKeys(set: TrustedSet, keys: PublishingDeps['keys']): void {
   for (const role of ['snapshot', 'timestamp'] as const) {
     if (set.root.roles[role].keyids.includes(keys[role].keyId)) continue;
     throw new ApiError('METADATA_REFUSED', `The root does not name this service's ${role} key.`, {

@@ -66,7 +66,7 @@ export async function loadCurrent(
   return { row, documents: { root, targets, policy, sigstoreRoot }, roles: rolesIn(snapshot) };
 }
 
-function rolesIn(snapshot: Buffer): Map<string, MetaFile> {
+export function rolesIn(snapshot: Buffer): Map<string, MetaFile> {
   const { signed } = JSON.parse(snapshot.toString('utf8')) as Metadata<Snapshot>;
   const files = Object.entries(signed.meta).filter(([file]) => file !== 'targets.json');
   return new Map(files.map(([file, meta]) => [file.replace(/\.json$/, ''), meta]));

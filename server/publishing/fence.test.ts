@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type BlobStore, metadataKey } from '@tidegate/signer/repository';
 import { TrustedSet } from '@tidegate/client-sdk/trust';
 import { testDatabase } from '../../test/support/postgres.ts';
-import type { Db } from '../db/index.ts';
 import { findBlob } from './current.ts';
 import { Desk, PRODUCT, text } from './desk.fixture.ts';
 import { collectGarbage, isFenced, publish, type PublishingDeps, refreshOnline } from './index.ts';
+import { restoredFrom } from './restored.fixture.ts';
 
 const FENCED = { code: 'REPOSITORY_FENCED', status: 503 };
 let desk: Desk;
@@ -17,31 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => desk.close());
 
-/** The same service, from a backup of its database that is made now. */
-async function restored(): Promise<PublishingDeps> {
-  const { db } = await testDatabase();
-  await copy(desk.deps.db, db);
-  return { ...desk.deps, db };
-}
-
-const TABLES = ['organisations', 'products', 'releases', 'repository', 'audit'] as const;
-
-async function copy(from: Db, to: Db): Promise<void> {
-  for (const table of TABLES) {
-    const rows = await from.selectFrom(table).selectAll().execute();
-    for (const row of rows) {
-      const values = Object.fromEntries(
-        Object.entries(row).map(([column, value]) => [column, isJson(value) ? JSON.stringify(value) : value]),
-      );
-      await to.insertInto(table).values(values).execute();
-    }
-  }
-}
-
-function isJson(value: unknown): boolean {
-  const plain = typeof value === 'object' && value !== null && !(value instanceof Date);
-  return plain && !(Array.isArray(value) && value.every((one) => typeof one === 'string'));
-}
+const restored = async (): Promise<PublishingDeps> => restoredFrom(desk.deps, (await testDatabase()).db);
 
 /** Sends a role through this service. */
 function send(deps: PublishingDeps, role: string, product = PRODUCT) {

@@ -62,13 +62,16 @@ export async function isFenced(
     const row = await readRow(deps);
     const stored = await findBlob(deps.blobs, TIMESTAMP_KEY);
     if (stored === undefined) return false;
-    if (row !== undefined) {
-      const { current, previous } = knownOf(row);
-      if (stored.equals(current) || sha256Of(stored) === previous) return false;
-    }
+    if (row !== undefined && isKnown(row, stored)) return false;
     // Two reads are no snapshot: only a row that stood still around the other read says that this is nothing of ours.
     if ((await readRow(deps))?.timestamp_json === row?.timestamp_json) return true;
   }
+}
+
+/** Whether this service has put that timestamp into the store. */
+export function isKnown(row: Recorded, stored: Buffer): boolean {
+  const { current, previous } = knownOf(row);
+  return stored.equals(current) || sha256Of(stored) === previous;
 }
 
 function readRow({

@@ -23,6 +23,7 @@ export { requireAccepted } from './published.ts';
 export type { Publication, Published, Publisher, PublishingDeps, UploadLimits } from './types.ts';
 export { roleExpiries, type RoleExpiry } from './expiry.ts';
 export { isFenced } from './fence.ts';
+export { findTakeOver, type TakeOver, takeOver } from './take-over.ts';
 export type { Stranded, StrandedChargers, StrandedRelease } from './stranded.ts';
 export { collectGarbage, findCollectable } from './collect.ts';
 export { type Collectable, KEEP_DAYS } from './collect-rule.ts';

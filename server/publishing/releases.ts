@@ -27,11 +27,13 @@ export interface ReleaseChanges {
 /**
  * @throws ApiError `VERSION_EXISTS`, `DIGEST_EXISTS`, `TARGET_INCONSISTENT`, `FALLBACK_UNKNOWN`, `UPLOAD_MISSING`, `UPLOAD_MISMATCH`
  * @throws Refusal where a charger would refuse the release
+ * @param options.verified whether all of it was published, and so verified, before.
  */
 export async function reviewReleases(
   deps: PublishingDeps,
   trx: Transaction<Database>,
   candidate: Candidate,
+  { verified = false } = {},
 ): Promise<ReleaseChanges> {
   const known = await releasesOf(deps, trx, [...candidate.changedRoles, ...candidate.removed]);
   const changes: ReleaseChanges = {
@@ -50,7 +52,7 @@ export async function reviewReleases(
     requireConsistent(product, target);
     requireFallbacksListed(product, target, candidate);
     await requirePromotable(deps, target, changes.promote);
-    if (!gains(row, target)) continue;
+    if (verified || !gains(row, target)) continue;
     await requireVerified(deps, product, target, candidate, row);
     changes.verified.add(target.path);
   }

@@ -1,7 +1,16 @@
-import { Command } from 'commander';
-import type { CommandContext } from './context.ts';
+import { Command, InvalidArgumentError } from 'commander';
+import { CommandError, type CommandContext, EXIT } from './context.ts';
 import { type CommonOptions, newCommand, run } from './run.ts';
 import { bytes } from './table.ts';
+
+interface TakenOver {
+  fenced: boolean;
+  over: number;
+  roles: { role: string; from: number; to: number }[];
+  added: string[];
+  changed: string[];
+  yanked: string[];
+}
 
 interface Collected {
   keepDays: number;
@@ -10,7 +19,10 @@ interface Collected {
 }
 
 export function repositoryCommand(context: CommandContext): Command {
-  return new Command('repository').description('The published files').addCommand(collect(context));
+  return new Command('repository')
+    .description('The published files')
+    .addCommand(collect(context))
+    .addCommand(takeOver(context));
 }
 
 function collect(context: CommandContext): Command {
@@ -40,4 +52,62 @@ function describe({ keepDays, documents, releases }: Collected, removed: boolean
     removed ? `Removed ${what}.` : `Would remove ${what}. ${rule}`,
     ...(removed ? [] : ['Nothing is changed yet. To remove them: tidegate repository collect --yes']),
   ];
+}
+
+function takeOver(context: CommandContext): Command {
+  return newCommand(
+    'take-over',
+    'After a database was restored beside a newer store: learn from the store, and be its writer again (admins)',
+    [
+      'repository take-over',
+      'repository take-over --yes --over 1795780000 --reason "database restored from Monday\'s backup"',
+    ],
+  )
+    .option('--yes', 'do it; without it nothing is changed')
+    .option(
+      '--over <version>',
+      "the store's timestamp, as the command without --yes has told it; another one now means that another service writes still",
+      version,
+    )
+    .option('--reason <text>', 'why; for the audit log')
+    .action((options: CommonOptions & { yes?: boolean; over?: number; reason?: string }) =>
+      run(context, options, async ({ service }) => {
+        const { yes = false, over, reason } = options;
+        if (yes && (over === undefined || reason === undefined)) {
+          throw new CommandError(
+            EXIT.usage,
+            'OPTION_MISSING',
+            '--yes goes with --over and --reason. Look first: tidegate repository take-over',
+          );
+        }
+        const found = yes
+          ? await service.post<TakenOver>('/repository/take-over', { over, reason })
+          : await service.get<TakenOver>('/repository/take-over');
+        return { json: { done: yes && found.fenced, ...found }, lines: describeTakeOver(found, yes) };
+      }),
+    );
+}
+
+function describeTakeOver({ fenced, over, roles, ...releases }: TakenOver, done: boolean): string[] {
+  if (!fenced) return ['Nothing to take over: the store holds what this service has put there.'];
+  const name = (what: string, paths: string[]) => paths.map((path) => `  release ${what}: ${path}`);
+  return [
+    done ? 'Learnt from the store:' : 'Another service has written into the store. It is ahead in:',
+    ...roles.map(({ role, from, to }) => `  ${role}: ${to === 0 ? `${from}, removed` : `${from} → ${to}`}`),
+    ...name('added', releases.added),
+    ...name('changed', releases.changed),
+    ...name('yanked', releases.yanked),
+    ...(done
+      ? ['This service publishes again. Whatever service wrote there before is fenced from now on.']
+      : [
+          'Nothing is changed yet. Stop that service first; what it has acknowledged is in the store.',
+          `To go on from there: tidegate repository take-over --yes --over ${over} --reason "…"`,
+        ]),
+  ];
+}
+
+/** Of an online role: Unix time at least. */
+function version(text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('--over takes a version.');
+  return Number(text);
 }

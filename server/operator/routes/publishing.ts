@@ -4,11 +4,13 @@ import {
   type Collectable,
   collectGarbage,
   findCollectable,
+  findTakeOver,
   KEEP_DAYS,
   loadVersions,
   type Publication,
   publish,
   receiveUpload,
+  takeOver,
 } from '../../publishing/index.ts';
 import { findUpload } from '../../publishing/staging.ts';
 import { type Call, defineRoute, type Route } from '../route.ts';
@@ -53,6 +55,16 @@ const collected = z.object({
     .meta({ description: 'Yanked releases that nobody runs, falls back to or is sent.' }),
 });
 
+const paths = z.array(z.string());
+const takenOver = z.object({
+  fenced: z.boolean().meta({ description: 'Whether another service has written into the store.' }),
+  over: z.number().int().meta({ description: "Version of the store's timestamp." }),
+  roles: z.array(z.object({ role: z.string(), from: z.number().int(), to: z.number().int() })),
+  added: paths,
+  changed: paths,
+  yanked: paths,
+});
+
 export const publishingRoutes: Route[] = [
   defineRoute({
     method: 'get',
@@ -85,6 +97,26 @@ export const publishingRoutes: Route[] = [
       const { actor: name, ...why } = call.actor;
       const found = await collectGarbage(ownRepository(call), { name, ...why });
       return { body: collectionView(found) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/repository/take-over',
+    permission: 'release.publish',
+    summary: 'Say what this service would learn from a store that another service has written into',
+    answer: takenOver,
+    handle: async (call) => ({ body: await findTakeOver(ownRepository(call)) }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/repository/take-over',
+    permission: 'repository.take-over',
+    summary: 'Learn it, and be the one that writes there from now on',
+    body: z.strictObject({ over: z.number().int().min(1) }),
+    answer: takenOver,
+    handle: async (call) => {
+      const { actor: name, ...why } = call.actor;
+      return { body: await takeOver(ownRepository(call), call.body.over, { name, ...why }) };
     },
   }),
   defineRoute({
