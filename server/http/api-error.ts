@@ -191,6 +191,11 @@ export const API_ERRORS = {
     advice:
       'The store of images and metadata does not answer, or has no room. Try again after Retry-After; its own error is in the log of the service.',
   },
+  STORE_INCOMPLETE: {
+    status: 500,
+    advice:
+      'The store lacks a file that was published. Restore it from a backup, or bring it back from the versions that the bucket keeps; its bytes are what its name or its parent says.',
+  },
   UNAVAILABLE: {
     status: 503,
     advice: 'The service is starting, stopping or overloaded. Try again after Retry-After.',

@@ -13,6 +13,7 @@ import {
   type Targets,
 } from '@tidegate/signer/repository';
 import type { Database, Row } from '../db/index.ts';
+import { ApiError } from '../http/index.ts';
 import type { PublishingDeps } from './types.ts';
 
 /** The documents that people sign, but for the product roles, and the two files that their top-level targets list. */
@@ -81,10 +82,10 @@ export async function readListed(blobs: BlobStore, targets: Buffer, path: string
 /** Longest metadata document or bundle that is held in memory, in bytes. */
 const DOCUMENT_LIMIT = 32 * 1024 * 1024;
 
-/** Reads a blob that the repository refers to; where it is missing, somebody has damaged the store. */
+/** Reads a blob that the repository refers to; where it is missing, somebody has damaged the store. @throws ApiError `STORE_INCOMPLETE` */
 export async function readBlob(blobs: BlobStore, key: string): Promise<Buffer> {
   const bytes = await findBlob(blobs, key);
-  if (bytes === undefined) throw new Error(`The blob store has lost ${key}. Restore it from a backup.`);
+  if (bytes === undefined) throw new ApiError('STORE_INCOMPLETE', `The store has lost ${key}.`);
   return bytes;
 }
 

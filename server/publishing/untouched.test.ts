@@ -1,7 +1,7 @@
 /** A publication reads and verifies what it touches, and nothing else. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { generateKey } from '@tidegate/signer/keys';
-import { addSignature, bump, productRole, topLevelRole } from '@tidegate/signer/repository';
+import { addSignature, bump, metadataKey, productRole, topLevelRole } from '@tidegate/signer/repository';
 import { testDatabase } from '../../test/support/postgres.ts';
 import { Desk, text } from './desk.fixture.ts';
 
@@ -68,5 +68,20 @@ test('a delegation that takes the signatures from a role is refused', async () =
   const targets = await redelegate(TWO, false);
   const before = await desk.state();
   await expect(desk.send({ targets: text(targets) })).rejects.toMatchObject({ code: 'METADATA_UNSIGNED' });
+  expect(await desk.state()).toEqual(before);
+});
+
+test('a store that has lost what is published is named, and nothing is published on top of it', async () => {
+  const { snapshot_version: version } = await desk.deps.db
+    .selectFrom('repository')
+    .select('snapshot_version')
+    .executeTakeFirstOrThrow();
+  await desk.deps.blobs.remove(metadataKey('snapshot', version));
+  const role = await desk.listReleases([], 2, ONE);
+  const before = await desk.state();
+  await expect(desk.publishRole(role, [], ONE)).rejects.toMatchObject({
+    code: 'STORE_INCOMPLETE',
+    detail: expect.stringContaining(`${version}.snapshot.json`) as string,
+  });
   expect(await desk.state()).toEqual(before);
 });
