@@ -85,9 +85,6 @@ test('while the store is away nothing is published and nothing breaks; afterward
   await expect(publish('1.1.0', randomBytes(9 * 1024 * 1024))).rejects.toMatchObject({
     code: 'STORE_UNAVAILABLE',
   });
-  const asked = await transport.get('/tuf/metadata/timestamp.json', {});
-  expect([asked.status, asked.headers['retry-after']]).toEqual([503, '30']);
-  for await (const chunk of asked.body) expect(String(chunk)).toContain('STORE_UNAVAILABLE');
   await expect(listed()).rejects.toThrow();
   s3.down = false;
   expect(await listed()).toEqual([first.path]);
