@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SILENT_LOG } from '@tidegate/rollout/shell';
 import type { Signer } from '@tidegate/signer/keys';
+import { metadataKey } from '@tidegate/signer/repository';
 import { testDatabase } from '../../test/support/postgres.ts';
 import type { Row } from '../db/index.ts';
 import { Desk } from './desk.fixture.ts';
@@ -136,4 +137,14 @@ describe('what keeps it from signing', () => {
     expect(refresher.failure).toBeUndefined();
     expect(await refreshOnline(desk.deps)).toBe(false);
   });
+});
+
+test('a snapshot that was cut off has taken its version: the next one is signed', async () => {
+  const { blobs, db } = desk.deps;
+  desk.clock.time += 5 * 24 * 60 * 60 * 1000;
+  const version = Math.floor(desk.clock.time / 1000);
+  await blobs.put(metadataKey('snapshot', version), Buffer.from('left'));
+  expect(await refreshOnline(desk.deps)).toBe(true);
+  const row = await db.selectFrom('repository').select('snapshot_version').executeTakeFirstOrThrow();
+  expect(row).toEqual({ snapshot_version: version + 1 });
 });
