@@ -1,7 +1,7 @@
 // Installs the npm dependencies from the lock file, once: a second call finds the stamp and does nothing.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 
@@ -13,8 +13,75 @@ export function installDependencies(root) {
     .update(readFileSync(path.join(root, 'package-lock.json')))
     .update(`${process.platform}-${process.arch}`)
     .digest('hex');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  const isDone = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
+  if (isDone()) return;
+  requireNode();
+  const release = takeTurn(path.join(root, '.installing'));
+  try {
+    if (!isDone()) install(root, stamp, wanted);
+  } finally {
+    release();
+  }
+}
 
+/** One at a time: two that run npm in one folder leave it broken. Whoever was killed does not keep the next one out. */
+function takeTurn(lock) {
+  const mine = `${lock}.${process.pid}`;
+  writeFileSync(mine, String(process.pid));
+  let held = false;
+  const release = () => {
+    if (held) rmSync(lock, { force: true });
+    held = false;
+  };
+  process.on('exit', release);
+  try {
+    while (!held) {
+      held = isLinked(mine, lock);
+      if (!held && !takeFromTheDead(lock, `${mine}.dead`)) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+      }
+    }
+  } finally {
+    rmSync(mine, { force: true });
+  }
+  return release;
+}
+
+/** A link appears whole, with its process's number in it, or not at all. */
+function isLinked(from, to) {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function takeFromTheDead(lock, aside) {
+  if (!isDead(lock)) return false;
+  try {
+    renameSync(lock, aside);
+  } catch (error) {
+    if (error.code === 'ENOENT') return true;
+    throw error;
+  }
+  // Somebody else may have taken the dead one's place in between.
+  if (!isDead(aside)) isLinked(aside, lock);
+  rmSync(aside, { force: true });
+  return true;
+}
+
+function isDead(lock) {
+  try {
+    process.kill(Number(readFileSync(lock, 'utf8')), 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+function requireNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
     process.stderr.write(
@@ -22,6 +89,9 @@ export function installDependencies(root) {
     );
     process.exit(2);
   }
+}
+
+function install(root, stamp, wanted) {
   process.stderr.write('Installing dependencies (once, about a minute)…\n');
   // Scripts stay off: nothing that is required may depend on one.
   const args = [
