@@ -1,4 +1,6 @@
 /** Which releases name which ways back, and who depends on them. */
+import { sql } from 'kysely';
+import type { Fallback } from '@tidegate/client-sdk/protocol';
 import { chooseFallback } from '@tidegate/rollout/shell';
 import { type Db, publishedImages } from '../db/index.ts';
 import type { FallbackFact } from './alarms.ts';
@@ -9,8 +11,11 @@ const UNFINISHED = ['AWAITING_APPROVAL', 'SCHEDULED', 'RUNNING', 'PAUSED', 'HALT
 export async function loadFallbacks(db: Db, organisation: string): Promise<FallbackFact[]> {
   const releases = await db
     .selectFrom('releases')
-    .select(['product', 'version', 'sha256', 'custom', 'yanked_at'])
+    .select(['product', 'version', 'sha256', 'yanked_at'])
+    // Of thousands of releases only what is looked at.
+    .select(sql<Fallback[]>`custom -> 'fallback'`.as('fallback'))
     .where('organisation', '=', organisation)
+    .where(sql<boolean>`jsonb_array_length(custom -> 'fallback') > 0`)
     .execute();
   const running = await db
     .selectFrom('chargers')
@@ -28,11 +33,11 @@ export async function loadFallbacks(db: Db, organisation: string): Promise<Fallb
     .execute();
   const runs = new Set(running.map((row) => `${row.product} ${row.running_sha256}`));
   const brings = new Set(brought.map((row) => `${row.product} ${row.version}`));
-  return releases.flatMap(({ product, version, sha256, custom, yanked_at }) => {
+  return releases.flatMap(({ product, version, sha256, fallback, yanked_at }) => {
     const isRun = runs.has(`${product} ${sha256}`);
     if (yanked_at !== null && !isRun) return [];
     const used = isRun || brings.has(`${product} ${version}`);
-    return custom.fallback.map(({ path, expires }) => ({
+    return fallback.map(({ path, expires }) => ({
       product,
       version,
       path,
