@@ -111,6 +111,16 @@ describe('changes that are refused', () => {
       'KEY_TWICE',
     ],
     [
+      "the service's director key as a person's",
+      () => [{ kind: 'add-person', holder: { name: 'service', key: world.director }, roles: ['targets'] }],
+      'KEY_TWICE',
+    ],
+    [
+      "the service's snapshot key as a person's",
+      () => [{ kind: 'add-person', holder: { name: 'service', key: world.snapshot }, roles: ['root'] }],
+      'KEY_TWICE',
+    ],
+    [
       "an engineer's key as the build's",
       () => [{ kind: 'add-builder', product: PRODUCT, builder: buildKey(world.keyOf('ben')) }],
       'KEY_TWICE',

@@ -189,6 +189,7 @@ export function requireSound(authority: Authority): void {
     const twice = people.find((person, i) => people.indexOf(person) !== i);
     if (twice !== undefined && !online) throw new CeremonyError('PERSON_TWICE', `${twice}, ${role}`);
   }
+  requireServiceApart(authority);
   requireBuildersApart(authority);
   for (const [organisation, { keys }] of Object.entries(authority.policy.directors)) {
     if (keys.some(({ state }) => state === 'active')) continue;
@@ -196,6 +197,20 @@ export function requireSound(authority: Authority): void {
   }
   if (Object.keys(authority.policy.directors).length === 0) {
     throw new CeremonyError('DIRECTOR_MISSING', POLICY_TARGET);
+  }
+}
+
+/** The service never holds a key that can make firmware valid, under whatever name. Design §2, step 3 */
+function requireServiceApart({ roles, policy }: Authority): void {
+  const online = new Set([
+    ...['snapshot', 'timestamp'].flatMap((role) => roles.get(role)?.keyids ?? []),
+    ...Object.values(policy.directors).flatMap((director) => director.keys.map(({ keyId }) => keyId)),
+  ]);
+  for (const [role, { keyids }] of roles) {
+    if (role === 'snapshot' || role === 'timestamp') continue;
+    const shared = keyids.find((keyId) => online.has(keyId));
+    if (shared === undefined) continue;
+    throw new CeremonyError('KEY_TWICE', `Key ${shared.slice(0, 8)} of ${role} is the service's`);
   }
 }
 
