@@ -177,6 +177,8 @@ function lines(): Record<string, Line> {
     'get /repository': { path: '/repository', expect: 'mirror' },
     'get /repository/collectable': { path: '/repository/collectable', expect: 'NOT_FOUND' },
     'post /repository/collect': { path: '/repository/collect', body: {}, expect: 'NOT_FOUND' },
+    'get /repository/take-over': { path: '/repository/take-over', expect: 'NOT_FOUND' },
+    'post /repository/take-over': { path: '/repository/take-over', body: { over: 1 }, expect: 'NOT_FOUND' },
     // One service holds one repository: acme's.
     'get /uploads/:sha256': { path: `/uploads/${uploaded}`, expect: 'NOT_FOUND' },
     'put /uploads/:sha256': { path: `/uploads/${uploaded}`, raw: 'one file', expect: 'NOT_FOUND' },
