@@ -1,7 +1,7 @@
 /** The online roles never expire silently: refreshed by schedule, found by the sweep, and told of when they cannot be signed. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SILENT_LOG } from '@tidegate/rollout/shell';
-import type { Signer } from '@tidegate/signer/keys';
+import { generateKey, type Signer } from '@tidegate/signer/keys';
 import { metadataKey } from '@tidegate/signer/repository';
 import { testDatabase } from '../../test/support/postgres.ts';
 import type { Row } from '../db/index.ts';
@@ -119,6 +119,18 @@ describe('what keeps it from signing', () => {
     await refresher.run();
     expect(refresher.failure).toBeUndefined();
   });
+
+  test.each(['snapshot', 'timestamp'] as const)(
+    'a %s key that the root does not name is told at once, not when the last good signature ends',
+    async (role) => {
+      const before = await row();
+      const keys = { ...desk.deps.keys, [role]: generateKey('ed25519') };
+      const refresher = new Refresher({ ...desk.deps, keys }, SILENT_LOG);
+      await refresher.run();
+      expect(refresher.failure?.detail).toContain(`does not name this service's ${role} key`);
+      expect(await row()).toEqual(before);
+    },
+  );
 
   test('a store that is down is no less told, though the database has the signature', async () => {
     desk.clock.time += DAY / 2;

@@ -1,6 +1,8 @@
 import type { Transaction } from 'kysely';
+import { TrustedSet } from '@tidegate/client-sdk/trust';
 import { metadataKey } from '@tidegate/signer/repository';
 import { type Database, inTransaction, type Row } from '../db/index.ts';
+import { requireOnlineKeys } from './candidate.ts';
 import { loadAhead } from './claims.ts';
 import { loadRow, lockRepository, readBlob, sha256Of } from './current.ts';
 import { expiryIn } from './expiry.ts';
@@ -32,6 +34,8 @@ async function refreshLocked(deps: PublishingDeps, trx: Transaction<Database>): 
   const row = await loadRow(trx, organisation);
   if (row === undefined) return false;
   const replaces = await settle(deps, row);
+  // A key that the root does not name signs what every charger refuses: better said now than when the last good timestamp ends.
+  requireOnlineKeys(TrustedSet.start(await readBlob(blobs, metadataKey('root', row.root_version))), keys);
   const bytes = await readBlob(blobs, metadataKey('snapshot', row.snapshot_version));
   const reported = await reportedAbove(trx, organisation, now);
   const behind = reported.snapshot > 0 || reported.timestamp > 0;

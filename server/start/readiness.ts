@@ -18,6 +18,8 @@ export async function readiness(deps: {
   db: Db;
   doorbell: QueueDoorbell;
   organisation: string;
+  /** Key id of the director whose directives this service signs. */
+  director: string;
   clock: Clock;
   alarms: () => Promise<Alarm[]>;
   /** Whether another service has written into the store. */
@@ -41,16 +43,21 @@ export async function readiness(deps: {
 async function repositoryState({
   db,
   organisation,
+  director,
   clock,
   alarms,
   fenced,
 }: Parameters<typeof readiness>[0]): Promise<string> {
   const row = await db
     .selectFrom('repository')
-    .select('timestamp_expires_at')
+    .select(['timestamp_expires_at', 'policy'])
     .where('organisation', '=', organisation)
     .executeTakeFirst();
   if (row === undefined) throw new NotReady('nothing is published yet');
+  const directors = row.policy.directors[organisation]?.keys ?? [];
+  if (!directors.some(({ keyId, state }) => keyId === director && state === 'active')) {
+    throw new NotReady("the policy does not name this service's director key: no charger does what it says");
+  }
   if (row.timestamp_expires_at.getTime() <= clock.now()) throw new NotReady('timestamp.json has expired');
   const all = await alarms();
   const behind = all.filter(({ code }) => code === 'REPOSITORY_BEHIND');

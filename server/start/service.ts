@@ -156,7 +156,15 @@ async function compose(
   front.open({
     db,
     readiness: () =>
-      readiness({ db, doorbell, organisation, clock, alarms, fenced: () => isFenced(publishing) }),
+      readiness({
+        db,
+        doorbell,
+        organisation,
+        director: director.keyId,
+        clock,
+        alarms,
+        fenced: () => isFenced(publishing),
+      }),
     device: deviceRouter(device),
     operator: operatorRouter({ db, store, doorbell, clock, publishing, alarms, lifetimes }),
   });

@@ -37,10 +37,16 @@ function parts(keys: PublishingDeps['keys']) {
     lifetimes: { facts: () => facts(organisation), now, refreshFailures: () => refresher.failures },
   });
   const doorbell = { ...memoryDoorbell(SILENT_LOG), check: () => Promise.resolve() };
-  const ready = () =>
-    readiness({ db, doorbell, organisation, clock, alarms, fenced: () => Promise.resolve(false) });
+  const ready = (director = desk.director.keyId) =>
+    readiness({ db, doorbell, organisation, director, clock, alarms, fenced: () => Promise.resolve(false) });
   return { refresher, alarms, metrics, ready };
 }
+
+test('a director that the policy does not name is no service that chargers believe', async () => {
+  const { ready } = parts(desk.deps.keys);
+  expect(await ready()).toMatchObject({ ready: true });
+  expect(await ready('0'.repeat(64))).toMatchObject({ ready: false, checks: { repository: { ok: false } } });
+});
 
 test('a signing key that fails is told at once, and for as long as it does; the roles never expire unsaid', async () => {
   const { timestamp } = desk.deps.keys;
