@@ -101,6 +101,20 @@ describe('the HTTPS transport', () => {
     }
   });
 
+  it("judges the CA's end by trusted time as well, where the machine's clock has been set back", async () => {
+    const day = 86_400_000;
+    const other = await listenTls(service, TOKEN, Date.now() + 30 * day);
+    const at = (builtAt: number) => httpsTransport({ service: other.origin, ca: other.ca, builtAt });
+    try {
+      transport = at(Date.now());
+      await expect(transport.confirm(question)).rejects.toMatchObject({ code: 'SERVICE_REFUSED' });
+      transport = at(Date.now() + 2 * day);
+      await expect(transport.confirm(question)).rejects.toMatchObject({ code: 'SERVICE_UNREACHABLE' });
+    } finally {
+      await other.close();
+    }
+  });
+
   it('says what the service refused, and for how long', async () => {
     const client = await enrolled();
     tls.intercept = (_request, response) => {

@@ -26,7 +26,7 @@ export class TimedAgent extends Agent {
   time: TlsTime = { now: () => undefined, floor: () => 0 };
   readonly #anchors: X509Certificate[];
   readonly #patience: number;
-  readonly #judged = new WeakMap<Duplex, X509Certificate>();
+  readonly #judged = new WeakMap<Duplex, X509Certificate[]>();
 
   /** @param options.ca PEM; no other CA counts. @param options.timeout ms for a handshake. */
   constructor(options: AgentOptions & { ca: string; timeout: number }) {
@@ -64,7 +64,7 @@ export class TimedAgent extends Agent {
 
   /** A kept connection was judged by what was known then. */
   override reuseSocket(socket: Duplex, request: ClientRequest): void {
-    const error = this.#judgeDates(this.#judged.get(socket));
+    const error = this.#judgeDates(socket);
     if (error) socket.destroy(error);
     else super.reuseSocket(socket, request);
   }
@@ -72,24 +72,27 @@ export class TimedAgent extends Agent {
   #judge(socket: TLSSocket, host: string): Error | undefined {
     // Asked once: Node 24 gives it once.
     const leaf = socket.getPeerX509Certificate();
-    if (leaf) this.#judged.set(socket, leaf);
-    if (socket.authorized) return this.#judgeDates(leaf);
+    const chain = leaf && chainOf(leaf, this.#anchors);
+    this.#judged.set(socket, chain ?? (leaf ? [leaf] : []));
+    if (socket.authorized) return this.#judgeDates(socket);
     const verdict = socket.authorizationError as Error | string | null;
     const code = verdict instanceof Error ? (verdict as NodeJS.ErrnoException).code : verdict;
     if (!DATES.has(code ?? '')) return new Error(`the certificate is refused: ${code ?? 'unknown'}`);
     // OpenSSL keeps its last complaint only: what else it would have said is asked again.
-    const chain = leaf && chainOf(leaf, this.#anchors);
     if (!chain) return new Error('the certificate does not chain to the CA');
     const otherUse = leaf.keyUsage !== undefined && !leaf.keyUsage.includes(SERVER_AUTH);
     if (otherUse) return new Error('the certificate is not for a server');
-    return (
-      checkServerIdentity(host, leaf.toLegacyObject()) ??
-      chain.map((each) => this.#judgeDates(each)).find((error) => error !== undefined)
-    );
+    return checkServerIdentity(host, leaf.toLegacyObject()) ?? this.#judgeDates(socket);
   }
 
-  #judgeDates(certificate: X509Certificate | undefined): Error | undefined {
-    if (certificate === undefined) return new Error('no certificate');
+  /** Each certificate from the server's to the CA's: one that has ended can have been stolen since. */
+  #judgeDates(socket: Duplex): Error | undefined {
+    const chain = this.#judged.get(socket) ?? [];
+    if (chain.length === 0) return new Error('no certificate');
+    return chain.map((each) => this.#judgeDatesOf(each)).find((error) => error !== undefined);
+  }
+
+  #judgeDatesOf(certificate: X509Certificate): Error | undefined {
     const now = this.time.now();
     const { validFromDate, validToDate } = certificate;
     if (validToDate.getTime() <= this.time.floor()) {

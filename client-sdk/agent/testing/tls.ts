@@ -30,11 +30,12 @@ export interface TlsBench {
   close(): Promise<void>;
 }
 
-export async function listenTls(service: TestService, token: string): Promise<TlsBench> {
+/** @param until ms: when the server's certificate ends; with its CA's unless told. */
+export async function listenTls(service: TestService, token: string, until?: number): Promise<TlsBench> {
   const ca = await authority();
-  const server = await ca.issue('CN=localhost', undefined, [
-    new SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }]),
-  ]);
+  const names = [new SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }])];
+  const lives = until === undefined ? undefined : { notBefore: new Date(), notAfter: new Date(until) };
+  const server = await ca.issue('CN=localhost', undefined, names, lives);
   const bench: TlsBench = {
     origin: '',
     ca: ca.pem,
