@@ -22,12 +22,20 @@ export async function fuzz(
   for (const { name, weight, property } of targets) {
     const numRuns = Math.ceil((cases * weight) / weights);
     const result = await fc.check(property, { seed, numRuns });
-    const failure = result.failed ? (fc.defaultReportMessage(result) ?? 'failed') : undefined;
+    const failure = result.failed
+      ? [fc.defaultReportMessage(result) ?? 'failed', ...reasons(result.errorInstance)].join('\n')
+      : undefined;
     const outcome = { name, cases: result.numRuns, failure };
     outcomes.push(outcome);
     tell(outcome);
   }
   return outcomes;
+}
+
+/** What was thrown, and what had caused it. */
+function reasons(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  return [error.stack ?? error.message, ...reasons(error.cause)];
 }
 
 async function main(): Promise<number> {

@@ -91,9 +91,14 @@ function unlessTooDeep(text: string, change: Structural): string {
 
 /** The same for a value that is about to be signed. */
 export function mutateValue(value: unknown, change: Mutation): unknown {
-  const changed = mutate(Buffer.from(JSON.stringify(value)), change);
+  const text = mutate(Buffer.from(JSON.stringify(value)), change).toString();
   try {
-    return JSON.parse(changed.toString()) as unknown;
+    const changed = JSON.parse(text) as unknown;
+    // It is written once more before it is signed, where less of the stack may be left.
+    let deeper = changed;
+    for (let level = 0; level < 500; level++) deeper = [deeper];
+    JSON.stringify(deeper);
+    return changed;
   } catch {
     return value;
   }
